@@ -1,0 +1,26 @@
+//! # dryburn-sim: a software model of ESP32-family boards
+//!
+//! This crate *simulates*; every format and every decision comes from the core crate [`dryburn`]. Start at
+//! [`device::Device`]: a chip with its flash and eFuses that can be powered on, and prints what the chip would print.
+//!
+//! | module | what it models |
+//! |---|---|
+//! | [`device`] | the board: flash, eFuses, straps, what survives a reset |
+//! | [`flash`] | the NOR flash chip and its SPI commands |
+//! | [`efuse`] | the eFuse controller and the files that hold eFuses |
+//! | [`bus`] | what the CPU reads through cache and encryption unit |
+//! | [`rom`] | the first-stage bootloader in mask ROM |
+//! | [`bootloader`] | the flow of ESP-IDF's second stage |
+//! | [`uart`] | events to the exact line that a given ESP-IDF version prints |
+//! | [`tools`] | esptool, espsecure, espefuse, gen_esp32part |
+//! | [`scenario`] | Markdown documents that run |
+//! | [`report`] | results for people and machines |
+//! | [`strategy`] | proptest strategies for everything above |
+#![forbid(unsafe_code)]
+
+pub mod efuse;
+pub mod flash;
+pub mod report;
+pub mod scenario;
+pub mod strategy;
+pub mod tools;

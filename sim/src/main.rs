@@ -1,0 +1,3 @@
+//! The `dryburn` command.
+#![forbid(unsafe_code)]
+fn main() {}

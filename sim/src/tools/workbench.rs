@@ -1,0 +1,84 @@
+//! The desk that a command works at: a folder, a board, a source of random numbers.
+
+use super::Failure;
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+use std::{
+    fs, io,
+    path::{Component, Path, PathBuf},
+};
+
+/// Where a command reads and writes files, and which board it talks to.
+pub struct Workbench {
+    root: PathBuf,
+    confined: bool,
+    /// Source of the random numbers that commands need (keys, IVs, padding).
+    pub rng: ChaCha20Rng,
+}
+
+/// Files larger than this are refused: flash chips end at 128 MB.
+const MAX_FILE: u64 = 256 * 1024 * 1024;
+
+impl Workbench {
+    /// The desk of a scenario: commands see only `folder`, and `seed` decides every random number.
+    pub fn confined(folder: &Path, seed: u64) -> Self {
+        Self { root: folder.into(), confined: true, rng: ChaCha20Rng::seed_from_u64(seed) }
+    }
+
+    /// The desk of a shell user: any path, keys from the operating system's random numbers.
+    pub fn shell() -> io::Result<Self> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        Ok(Self { root: PathBuf::new(), confined: false, rng: ChaCha20Rng::from_seed(seed) })
+    }
+
+    /// The real path behind `name`; in a scenario, only names inside its folder have one.
+    pub fn path(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = Path::new(name);
+        let inside = path.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+        if self.confined && !inside {
+            return Err(Failure::new(format!("{name}: a scenario's files stay in its folder; use a plain file name")));
+        }
+        Ok(self.root.join(path))
+    }
+
+    /// Reads a whole file.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        let path = self.path(name)?;
+        let fail = |e: io::Error| Failure::new(format!("{name}: {}", reason(&e)));
+        let meta = fs::metadata(&path).map_err(fail)?;
+        if !meta.is_file() {
+            return Err(Failure::new(format!("{name}: not a regular file")));
+        }
+        if meta.len() > MAX_FILE {
+            return Err(Failure::new(format!("{name}: {} bytes; files above {MAX_FILE} bytes are not read", meta.len())));
+        }
+        fs::read(&path).map_err(fail)
+    }
+
+    /// Reads a whole file as UTF-8 text.
+    pub fn read_text(&self, name: &str) -> Result<String, Failure> {
+        String::from_utf8(self.read(name)?).map_err(|e| {
+            Failure::new(format!("{name}: not UTF-8 text (byte {} at offset {:#x})", e.as_bytes()[e.utf8_error().valid_up_to()], e.utf8_error().valid_up_to()))
+        })
+    }
+
+    /// Writes a whole file, replacing what was there.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        fs::write(self.path(name)?, bytes).map_err(|e| Failure::new(format!("{name}: cannot be written: {}", reason(&e))))
+    }
+
+    /// Whether a file of that name exists.
+    pub fn exists(&self, name: &str) -> bool {
+        self.path(name).is_ok_and(|p| p.exists())
+    }
+}
+
+/// An operating system error in words that do not depend on the platform's numbers.
+fn reason(e: &io::Error) -> String {
+    match e.kind() {
+        io::ErrorKind::NotFound => "no such file".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        io::ErrorKind::IsADirectory => "is a folder".into(),
+        _ => e.to_string(),
+    }
+}
