@@ -44,12 +44,14 @@ mod bytes;
 pub mod chip;
 pub mod efuse;
 pub mod flash_encryption;
+pub mod idf;
 pub mod image;
 pub mod otadata;
 pub mod partition;
 pub mod secure_boot;
 
-pub use chip::{Chip, Revision};
+pub use idf::IdfVersion;
+pub use chip::{Chip, Revision, SecureBootScheme};
 
 /// Size in bytes of the flash sector: the unit of erase.
 pub const SECTOR: u32 = 4096;

@@ -1,1 +1,272 @@
-//! Placeholder.
+//! otadata: which OTA slot the last update chose.
+//!
+//! Two entries of 32 bytes, at the start of each of the two 4096-byte sectors of the `data, ota` partition. All words are
+//! little-endian. Source: formats sheet §3.1-3.4.
+//!
+//! | offset | size | field |
+//! |---|---|---|
+//! | 0 | 4 | `ota_seq` |
+//! | 4 | 20 | `seq_label` (0xFF in practice, never read) |
+//! | 24 | 4 | `ota_state` |
+//! | 28 | 4 | `crc` over `ota_seq` only |
+
+use crate::bytes;
+
+/// Size in bytes of one entry.
+pub const ENTRY_SIZE: usize = 32;
+/// Smallest size in bytes of an otadata partition: two sectors.
+pub const PARTITION_SIZE: u32 = 0x2000;
+
+/// What the device is told to make of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub enum State {
+    /// Chosen, never started (rollback builds).
+    New,
+    /// Started once, not confirmed yet.
+    PendingVerify,
+    /// Confirmed by the app.
+    Valid,
+    /// Refused by the app.
+    Invalid,
+    /// Not confirmed before the next reset.
+    Aborted,
+    /// 0xFFFFFFFF: written by an app without rollback.
+    Undefined,
+    /// A word that no ESP-IDF writes.
+    Other(u32),
+}
+
+impl State {
+    /// The word in flash.
+    pub const fn to_word(self) -> u32 {
+        match self {
+            Self::New => 0,
+            Self::PendingVerify => 1,
+            Self::Valid => 2,
+            Self::Invalid => 3,
+            Self::Aborted => 4,
+            Self::Undefined => u32::MAX,
+            Self::Other(word) => word,
+        }
+    }
+
+    /// The meaning of a word from flash.
+    pub const fn from_word(word: u32) -> Self {
+        match word {
+            0 => Self::New,
+            1 => Self::PendingVerify,
+            2 => Self::Valid,
+            3 => Self::Invalid,
+            4 => Self::Aborted,
+            u32::MAX => Self::Undefined,
+            word => Self::Other(word),
+        }
+    }
+}
+
+/// The CRC that an entry with this `ota_seq` must carry.
+///
+/// CRC-32 (reflected, polynomial 0xEDB88320) over the 4 little-endian bytes, register starting at 0, final XOR
+/// 0xFFFFFFFF: the ROM's `crc32_le(0xFFFFFFFF, …)`.
+pub fn crc(ota_seq: u32) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(u32::MAX);
+    hasher.update(&ota_seq.to_le_bytes());
+    hasher.finalize()
+}
+
+/// One entry as it lies in flash; a view that never judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    raw: [u8; ENTRY_SIZE],
+}
+
+impl Entry {
+    /// An erased entry.
+    pub const BLANK: Self = Self { raw: [0xFF; ENTRY_SIZE] };
+
+    /// Takes the 32 bytes at the start of a sector.
+    pub const fn from_bytes(raw: [u8; ENTRY_SIZE]) -> Self {
+        Self { raw }
+    }
+
+    /// An entry as ESP-IDF writes it: label erased, CRC right.
+    pub fn new(ota_seq: u32, state: State) -> Self {
+        Self::BLANK.with_seq(ota_seq).with_state(state)
+    }
+
+    /// The bytes for flash.
+    pub const fn to_bytes(self) -> [u8; ENTRY_SIZE] {
+        self.raw
+    }
+
+    /// The sequence number; the higher one wins.
+    pub fn ota_seq(&self) -> u32 {
+        bytes::le32(&self.raw, 0).unwrap_or(u32::MAX)
+    }
+
+    /// The state of the slot. It is not covered by the CRC.
+    pub fn state(&self) -> State {
+        State::from_word(bytes::le32(&self.raw, 24).unwrap_or(u32::MAX))
+    }
+
+    /// The CRC that lies in flash.
+    pub fn stored_crc(&self) -> u32 {
+        bytes::le32(&self.raw, 28).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the stored CRC is that of `ota_seq`.
+    pub fn crc_matches(&self) -> bool {
+        self.stored_crc() == crc(self.ota_seq())
+    }
+
+    /// ESP-IDF's `ota_select_invalid`: erased sequence number, or a state that says so. The CRC is not looked at.
+    pub fn is_invalid(&self) -> bool {
+        self.ota_seq() == u32::MAX || matches!(self.state(), State::Invalid | State::Aborted)
+    }
+
+    /// ESP-IDF's `ota_select_valid`: may choose a slot.
+    pub fn is_valid(&self) -> bool {
+        !self.is_invalid() && self.crc_matches()
+    }
+
+    /// Never used, or damaged: erased sequence number or wrong CRC.
+    pub fn is_initial(&self) -> bool {
+        self.ota_seq() == u32::MAX || !self.crc_matches()
+    }
+
+    /// The slot that this entry chooses among `slots` OTA slots, or `None` when there are none.
+    pub fn slot(&self, slots: u32) -> Option<u32> {
+        self.ota_seq().wrapping_sub(1).checked_rem(slots)
+    }
+
+    /// This entry with another state; sequence number, label and CRC stay.
+    pub fn with_state(self, state: State) -> Self {
+        self.with_word(24, state.to_word())
+    }
+
+    /// This entry with another sequence number and its CRC; label and state stay.
+    pub fn with_seq(self, ota_seq: u32) -> Self {
+        self.with_word(0, ota_seq).with_word(28, crc(ota_seq))
+    }
+
+    fn with_word(mut self, offset: usize, word: u32) -> Self {
+        for (byte, new) in self.raw.iter_mut().skip(offset).zip(word.to_le_bytes()) {
+            *byte = new;
+        }
+        self
+    }
+}
+
+/// Which of the two entries decides: the valid one with the higher `ota_seq`, the first on a tie, none if neither is
+/// valid.
+pub fn active(entries: &[Entry; 2]) -> Option<usize> {
+    let [a, b] = entries;
+    match (a.is_valid(), b.is_valid()) {
+        (true, true) if b.ota_seq() > a.ota_seq() => Some(1),
+        (true, _) => Some(0),
+        (false, true) => Some(1),
+        (false, false) => None,
+    }
+}
+
+/// What `esp_ota_set_boot_partition` writes: the entry and the sector (0 or 1) it goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// Sector index inside the otadata partition.
+    pub sector: usize,
+    /// The new entry.
+    pub entry: Entry,
+}
+
+/// The next otadata write that selects `slot` of `slots` OTA slots.
+///
+/// `same_sector_rule` is ESP-IDF 6's special case: choosing the slot that is chosen already rewrites its entry in place
+/// instead of writing an equal `ota_seq` to the other sector (formats sheet §3.4). `None` when `slot` does not exist or
+/// no sequence number is left.
+pub fn select(entries: &[Entry; 2], slot: u32, slots: u32, state: State, same_sector_rule: bool) -> Option<Update> {
+    if slot >= slots {
+        return None;
+    }
+    let base = slot.checked_add(1)?.checked_rem(slots)?;
+    let (sector, ota_seq) = match active(entries) {
+        None => (0, slot.checked_add(1)?),
+        Some(k) => {
+            let current = entries.get(k)?;
+            if same_sector_rule && current.slot(slots) == Some(slot) {
+                (k, current.ota_seq())
+            } else {
+                // the smallest base + slots * i that is not below the current sequence number
+                let steps = current.ota_seq().saturating_sub(base).div_ceil(slots);
+                (1usize.saturating_sub(k), base.checked_add(steps.checked_mul(slots)?)?)
+            }
+        }
+    };
+    (ota_seq != u32::MAX)
+        .then_some(entries.get(sector)?)
+        .map(|old| Update { sector, entry: old.with_seq(ota_seq).with_state(state) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crc_is_the_roms() {
+        for (seq, want) in [
+            (0, 0xFFFF_FFFF),
+            (1, 0x4743_989A),
+            (2, 0x55F6_3774),
+            (8, 0x3A4B_D710),
+            (100, 0x4BBB_9FAB),
+            (0xFFFF_FFFE, 0x99F8_B879),
+        ] {
+            assert_eq!(crc(seq), want, "ota_seq {seq}");
+        }
+    }
+
+    #[test]
+    fn the_higher_valid_sequence_number_wins_and_the_first_on_a_tie() {
+        let e = |seq, state| Entry::new(seq, state);
+        assert_eq!(active(&[e(1, State::Valid), e(2, State::New)]), Some(1));
+        assert_eq!(active(&[e(2, State::Valid), e(2, State::New)]), Some(0));
+        assert_eq!(active(&[e(3, State::Aborted), e(2, State::Valid)]), Some(1));
+        assert_eq!(active(&[Entry::BLANK, Entry::BLANK]), None);
+    }
+
+    #[test]
+    fn a_sector_that_starts_with_a_zero_word_counts_as_valid() {
+        let mut raw = [0xFF; ENTRY_SIZE];
+        raw[..4].fill(0);
+        let entry = Entry::from_bytes(raw);
+        assert!(entry.is_valid());
+        assert_eq!(entry.slot(2), Some(u32::MAX % 2));
+    }
+
+    #[test]
+    fn next_sequence_number_follows_the_sheets_examples() {
+        // two slots, active seq 1 (slot 0), to slot 1: 2; three slots, active seq 5 (slot 1), to slot 0: 7
+        let entries = [Entry::new(1, State::Valid), Entry::BLANK];
+        let update = select(&entries, 1, 2, State::New, false).expect("slot exists");
+        assert_eq!((update.sector, update.entry.ota_seq()), (1, 2));
+        let entries = [Entry::BLANK, Entry::new(5, State::Valid)];
+        let update = select(&entries, 0, 3, State::New, false).expect("slot exists");
+        assert_eq!((update.sector, update.entry.ota_seq()), (0, 7));
+    }
+
+    #[test]
+    fn choosing_the_same_slot_differs_between_releases() {
+        let entries = [Entry::new(3, State::Valid), Entry::new(2, State::Valid)];
+        let old = select(&entries, 0, 2, State::Undefined, false).expect("slot exists");
+        assert_eq!((old.sector, old.entry.ota_seq()), (1, 3));
+        let new = select(&entries, 0, 2, State::Undefined, true).expect("slot exists");
+        assert_eq!((new.sector, new.entry.ota_seq()), (0, 3));
+    }
+
+    #[test]
+    fn there_is_no_update_past_the_last_sequence_number() {
+        let entries = [Entry::new(u32::MAX - 1, State::Valid), Entry::BLANK];
+        assert_eq!(select(&entries, 0, 2, State::New, false), None);
+        assert_eq!(select(&entries, 7, 2, State::New, false), None);
+    }
+}
