@@ -27,7 +27,7 @@ pub use header::{
     SegmentHeader,
 };
 pub use signature::{SignatureEvent, SignaturePolicy};
-pub use verify::{Loader, Purpose, Region, Rules, Target, Verified, verify};
+pub use verify::{Loader, Purpose, Region, Rules, Target, Verified, check_chip, verify};
 
 /// Seed of the XOR checksum over all segment data.
 pub const CHECKSUM_SEED: u8 = 0xEF;

@@ -190,38 +190,7 @@ impl<F: ReadNorFlash> Pass<'_, F> {
     }
 
     fn check_chip(&mut self, header: &Header) -> Result<(), Refusal> {
-        let target = self.rules.target;
-        let expected = target.chip.spec().image_chip_id;
-        let mut chip = Ok(());
-        if header.chip_id() != expected {
-            chip = Err(Refusal::WrongChip { expected, found: header.chip_id() });
-        }
-        if !target.idf.since(4, 3) {
-            if let Err(refusal) = chip {
-                (self.observer)(Event::Refused(refusal));
-            }
-            // only the major revision counts here
-            let found = target.revision.major();
-            let minimum = header.min_chip_rev();
-            if found < u16::from(minimum) {
-                return Err(Refusal::RevisionTooLow {
-                    required: Revision::new(u16::from(minimum), 0),
-                    found: target.revision,
-                });
-            }
-            (self.observer)(Event::RevisionStated { kind: self.rules.kind, chip: found, minimum });
-            return chip;
-        }
-        chip?;
-        let (min, max) = (header.min_chip_rev_full(), header.max_chip_rev_full());
-        if target.revision < min {
-            return Err(Refusal::RevisionTooLow { required: min, found: target.revision });
-        }
-        let bounded = self.rules.kind == Kind::App && !target.ignore_max_revision && is_limit(max);
-        if bounded && target.revision > max {
-            return Err(Refusal::RevisionTooHigh { required: max, found: target.revision });
-        }
-        Ok(())
+        check_chip(header, self.rules.kind, self.rules.target, self.observer)
     }
 
     /// One segment; gives the flash address behind it.
@@ -408,6 +377,47 @@ impl<F: ReadNorFlash> Pass<'_, F> {
         let digest: [u8; 32] = self.sha.clone().finalize().into();
         Ok(self.read::<32>(hash_at)? == digest)
     }
+}
+
+/// Whether `header` is for this chip and its revision: the check that the second stage makes of its own header, and of
+/// every app. The observer hears only what ESP-IDF states beside the verdict, and what it goes on after.
+///
+/// # Errors
+/// Wrong chip, or a revision outside of what the header allows.
+pub fn check_chip(
+    header: &Header,
+    kind: Kind,
+    target: &Target,
+    observer: &mut dyn FnMut(Event),
+) -> Result<(), Refusal> {
+    let expected = target.chip.spec().image_chip_id;
+    let chip = if header.chip_id() == expected {
+        Ok(())
+    } else {
+        Err(Refusal::WrongChip { expected, found: header.chip_id() })
+    };
+    if !target.idf.since(4, 3) {
+        if let Err(refusal) = chip {
+            observer(Event::Refused(refusal));
+        }
+        // only the major revision counts here
+        let (found, minimum) = (target.revision.major(), header.min_chip_rev());
+        if found < u16::from(minimum) {
+            let required = Revision::new(u16::from(minimum), 0);
+            return Err(Refusal::RevisionTooLow { required, found: target.revision });
+        }
+        observer(Event::RevisionStated { kind, chip: found, minimum });
+        return chip;
+    }
+    chip?;
+    let (min, max) = (header.min_chip_rev_full(), header.max_chip_rev_full());
+    if target.revision < min {
+        return Err(Refusal::RevisionTooLow { required: min, found: target.revision });
+    }
+    if kind == Kind::App && !target.ignore_max_revision && is_limit(max) && target.revision > max {
+        return Err(Refusal::RevisionTooHigh { required: max, found: target.revision });
+    }
+    Ok(())
 }
 
 /// Load addresses below this mean "not loaded": 0 is padding.

@@ -1,0 +1,271 @@
+//! ESP-IDF's second stage: the flow. Decisions are the core's ([`dryburn::boot`], [`dryburn::image`],
+//! [`dryburn::partition`]); wording is [`crate::uart`]'s. Source: behaviour sheet §2.
+
+mod build;
+mod event;
+
+pub use build::Build;
+pub use event::{Event, Row, TableRefusal};
+
+use crate::{
+    bus::EncryptionUnit,
+    config::Config,
+    efuse::Efuses,
+    event::{Event as Any, Outcome},
+    flash::Flash,
+};
+use dryburn::{
+    boot::{self, Choice, Options, Slot, Slots},
+    efuse::security,
+    image::{self, Header, Kind, Purpose, Region, Rules, SignaturePolicy, Target, Verified},
+    otadata::{self, Entry},
+    partition,
+};
+
+/// Size in bytes of the partition table that is read.
+const TABLE_SIZE: usize = 0xC00;
+
+/// The second stage at work on one board, for one boot.
+pub struct Bootloader<'a> {
+    /// The board's flash; otadata may be written.
+    pub flash: &'a mut Flash,
+    /// The board's eFuses.
+    pub efuses: &'a Efuses,
+    /// The encryption unit as it was set up at reset.
+    pub unit: &'a EncryptionUnit,
+    /// How the bootloader was built.
+    pub config: &'a Config,
+    /// The bootloader itself.
+    pub build: &'a Build,
+    /// Where everything is reported to.
+    pub observer: &'a mut dyn FnMut(Any),
+}
+
+/// The bootloader resets the chip.
+struct Reset;
+
+impl Bootloader<'_> {
+    /// Runs until an app starts or the chip is reset.
+    pub fn run(&mut self) -> Outcome {
+        match self.stages() {
+            Ok(outcome) => outcome,
+            Err(Reset) => Outcome::Reset,
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        (self.observer)(Any::Bootloader(event));
+    }
+
+    fn target(&self) -> Target {
+        Target {
+            chip: self.efuses.chip(),
+            revision: security::chip_revision(self.efuses),
+            block_revision: security::block_revision(self.efuses),
+            ignore_max_revision: security::wafer_major_disabled(self.efuses),
+            ignore_max_block_revision: security::block_major_disabled(self.efuses),
+            idf: self.build.idf,
+        }
+    }
+
+    fn stages(&mut self) -> Result<Outcome, Reset> {
+        let header = self.start_up()?;
+        let slots = self.partition_table(&header)?;
+        let choice = self.choose(&slots)?;
+        self.try_slots(&slots, &choice)
+    }
+
+    /// Banner, chip check and flash set-up; everything here follows the bootloader's own header.
+    fn start_up(&mut self) -> Result<Header, Reset> {
+        let target = self.target();
+        self.tell(Event::Banner {
+            idf: self.build.idf_text.clone(),
+            compile_time: self.build.compile_time.clone(),
+            multicore: event::is_multicore(target.chip).then_some(true),
+        });
+        let mut raw = [0; image::HEADER_SIZE];
+        let at = target.chip.spec().bootloader_offset;
+        self.unit.view(self.flash).fill(at, &mut raw).map_err(|_| Reset)?;
+        let header = Header::from_bytes(raw);
+        self.tell(Event::ChipRevision { revision: target.revision, block: target.block_revision });
+        self.check_own_header(&header, &target)?;
+        // the recorded ESP32-C3 leaves the controller's mode bits clear, which reads as SLOW READ
+        let mode = if target.chip == dryburn::Chip::Esp32 { header.spi_mode() } else { 5 };
+        self.tell(Event::Flash { speed: header.spi_speed(), mode, size: header.spi_size() });
+        self.tell(Event::EntropyOn);
+        Ok(header)
+    }
+
+    fn check_own_header(&mut self, header: &Header, target: &Target) -> Result<(), Reset> {
+        let observer = &mut *self.observer;
+        let mut told = false;
+        image::check_chip(header, Kind::Bootloader, target, &mut |e| {
+            told |= matches!(e, image::Event::Refused(_));
+            observer(Any::Bootloader(Event::Image(e)));
+        })
+        .map_err(|refusal| {
+            if !told {
+                self.tell(Event::Image(image::Event::Refused(refusal)));
+            }
+            Reset
+        })
+    }
+
+    fn partition_table(&mut self, header: &Header) -> Result<Slots, Reset> {
+        let mut table = [0; TABLE_SIZE];
+        let at = self.config.partition_table_offset();
+        let read = self.unit.view(self.flash).fill(at, &mut table);
+        // the ROM's flash driver believes the header, not the chip
+        let flash_size = 0x10_0000u32.checked_shl(u32::from(header.spi_size())).filter(|_| header.spi_size() < 8);
+        let verdict = read
+            .map_err(|_| partition::TableError::BadMagic { index: 0, found: 0xFFFF })
+            .and_then(|()| partition::verify(&table, flash_size.unwrap_or(0x20_0000)));
+        if let Err(error) = verdict {
+            self.tell(Event::Table(error));
+            return Err(Reset);
+        }
+        let mut slots = Slots::default();
+        let mut rows = Vec::new();
+        for entry in partition::entries(&table) {
+            let region = Region { offset: entry.offset(), size: entry.size() };
+            slots.add(entry.raw_type(), entry.raw_subtype(), region);
+            rows.push(Row {
+                label: printed_label(&entry.to_bytes()),
+                kind: entry.raw_type(),
+                subtype: entry.raw_subtype(),
+                offset: region.offset,
+                size: region.size,
+            });
+        }
+        self.tell(Event::TableListed(rows));
+        Ok(slots)
+    }
+
+    fn choose(&mut self, slots: &Slots) -> Result<Choice, Reset> {
+        let entries = match slots.otadata {
+            Some(region) if region.offset != 0 => Some(self.otadata(region)?),
+            _ => None,
+        };
+        let options = Options { rollback: self.config.is_set("BOOTLOADER_APP_ROLLBACK_ENABLE"), anti_rollback: None };
+        let observer = &mut *self.observer;
+        let choice = boot::choose(slots, entries, &options, &mut |_| None, &mut |e| {
+            observer(Any::Bootloader(Event::Boot(e)));
+        });
+        for (sector, entry) in choice.rewrite.iter().enumerate() {
+            if let (Some(entry), Some(region)) = (entry, slots.otadata) {
+                self.write_otadata(region, sector, entry);
+            }
+        }
+        Ok(choice)
+    }
+
+    fn otadata(&mut self, region: Region) -> Result<[Entry; 2], Reset> {
+        if region.size < otadata::PARTITION_SIZE {
+            self.tell(Event::Boot(boot::Event::OtadataTooSmall { size: region.size }));
+            return Err(Reset);
+        }
+        let view = self.unit.view(self.flash);
+        let entry = |sector: u32| {
+            let mut raw = [0; otadata::ENTRY_SIZE];
+            view.fill(region.offset.saturating_add(sector * dryburn::SECTOR), &mut raw).map_err(|_| Reset)?;
+            Ok(Entry::from_bytes(raw))
+        };
+        Ok([entry(0)?, entry(1)?])
+    }
+
+    /// Erases the sector and writes the 32 bytes, as the bootloader does; a failure is only logged there.
+    fn write_otadata(&mut self, region: Region, sector: usize, entry: &Entry) {
+        let at = region.offset.saturating_add(sector as u32 * dryburn::SECTOR);
+        if self.flash.erase_sector(at & !(dryburn::SECTOR - 1)).is_ok() {
+            let _ = self.unit.program(self.flash, at, &entry.to_bytes());
+        }
+    }
+
+    fn try_slots(&mut self, slots: &Slots, choice: &Choice) -> Result<Outcome, Reset> {
+        for slot in boot::attempts(choice.start, slots.app_count) {
+            let Some(region) = slots.region(slot) else { continue };
+            let Ok(verified) = self.verify(region) else {
+                if slot != Slot::Test {
+                    self.tell(Event::Boot(boot::Event::NotBootable { slot }));
+                }
+                continue;
+            };
+            if slot == Slot::Test {
+                self.tell(Event::Boot(boot::Event::FallingBackToTest));
+            }
+            self.tell(Event::Boot(boot::Event::Loaded { slot, offset: region.offset }));
+            if choice.initial_contents
+                && let (Some(entry), Some(region)) = (boot::first_entry(slot), slots.otadata)
+            {
+                self.write_otadata(region, 0, &entry);
+                self.tell(Event::Boot(boot::Event::OtadataWritten { ota_seq: entry.ota_seq() }));
+            }
+            return Ok(self.hand_over(slot, region, &verified));
+        }
+        self.tell(Event::Boot(boot::Event::NothingBootable));
+        Err(Reset)
+    }
+
+    fn verify(&mut self, region: Region) -> Result<Verified, image::Refusal> {
+        let target = self.target();
+        let policy = self.signature_policy();
+        let rules = Rules {
+            target: &target,
+            kind: Kind::App,
+            purpose: Purpose::Load(&self.build.loader),
+            signature: policy.as_ref(),
+        };
+        let mut view = self.unit.view(self.flash);
+        let observer = &mut *self.observer;
+        image::verify(&mut view, region, &rules, &mut |e| observer(Any::Bootloader(Event::Image(e))))
+    }
+
+    /// Whose signature apps must carry: only a bootloader that was built with secure boot asks.
+    fn signature_policy(&self) -> Option<SignaturePolicy> {
+        self.config.secure_boot_v2().then(|| SignaturePolicy {
+            scheme: dryburn::SecureBootScheme::V2Rsa3072,
+            trusted: security::secure_boot_digests(self.efuses),
+            enforced: security::secure_boot_v2_enabled(self.efuses),
+        })
+    }
+
+    fn hand_over(&mut self, slot: Slot, region: Region, verified: &Verified) -> Outcome {
+        if self.config.secure_boot_v2() {
+            if !security::secure_boot_v2_enabled(self.efuses) {
+                return Outcome::NotModelled { what: "first-boot enablement of secure boot" };
+            }
+            self.tell(Event::SecureBootAlreadyOn);
+        }
+        if self.config.flash_encryption() {
+            let count = security::crypt_count(self.efuses);
+            if !count.enabled() {
+                return Outcome::NotModelled { what: "first-boot enablement of flash encryption" };
+            }
+            let left = if security::crypt_count_write_protected(self.efuses) { 0 } else { count.plaintext_flashes_left() };
+            self.tell(Event::FlashEncryptionOn { left });
+        }
+        self.tell(Event::EntropyOff);
+        let maps = verified.maps;
+        let shared = self.efuses.chip().spec().shared_map;
+        if shared && maps.drom + maps.irom != 2 {
+            return Outcome::Crash { reason: "the app does not have exactly two mapped segments" };
+        }
+        if !shared && (maps.drom == 0 || maps.irom == 0) {
+            return Outcome::Crash { reason: "the app lacks a mapped segment for data or for code" };
+        }
+        Outcome::App { slot, offset: region.offset, version: self.app_version(region) }
+    }
+
+    fn app_version(&self, region: Region) -> Option<String> {
+        let mut raw = [0; image::APP_DESCRIPTOR_SIZE];
+        let at = region.offset.checked_add(image::DESCRIPTOR_OFFSET)?;
+        self.unit.view(self.flash).fill(at, &mut raw).ok()?;
+        let descriptor = image::AppDescriptor::from_bytes(raw);
+        (descriptor.magic_word() == image::APP_DESCRIPTOR_MAGIC).then(|| descriptor.version().to_owned())
+    }
+}
+
+/// The label as `%s` prints it: up to the first NUL, running on into the flags when all 16 bytes are used.
+fn printed_label(entry: &[u8; 32]) -> String {
+    entry.iter().skip(12).take_while(|b| **b != 0).map(|b| char::from(*b)).collect()
+}

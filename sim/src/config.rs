@@ -1,0 +1,101 @@
+//! How a bootloader was built: its sdkconfig, and the ESP-IDF release.
+
+use std::{collections::BTreeMap, fmt};
+
+/// The sdkconfig options that were given, by name without `CONFIG_`. Options that were not given have ESP-IDF's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config(BTreeMap<String, String>);
+
+/// A text that is not an option.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct BadOption {
+    /// Line number (1-based) for a file, `None` for a command line.
+    pub line: Option<usize>,
+    /// What stands there.
+    pub found: String,
+}
+
+impl fmt::Display for BadOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        write!(f, "'{}' is not an option: write KEY=VALUE, like SECURE_BOOT_V2_ENABLED=y", self.found)
+    }
+}
+
+impl Config {
+    /// Sets one option from `KEY=VALUE`, with or without `CONFIG_` before the key and quotes around the value.
+    ///
+    /// # Errors
+    /// When there is no `=` or no key.
+    pub fn set(&mut self, option: &str) -> Result<(), BadOption> {
+        let bad = || BadOption { line: None, found: option.into() };
+        let (key, value) = option.split_once('=').ok_or_else(bad)?;
+        let key = key.trim();
+        let key = key.strip_prefix("CONFIG_").unwrap_or(key);
+        if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(bad());
+        }
+        self.0.insert(key.into(), value.trim().trim_matches('"').into());
+        Ok(())
+    }
+
+    /// Reads an sdkconfig file: `CONFIG_KEY=VALUE` lines, `#` comments (`# CONFIG_KEY is not set` means `n`).
+    ///
+    /// # Errors
+    /// The first line that is neither.
+    pub fn read_sdkconfig(&mut self, text: &str) -> Result<(), BadOption> {
+        for (i, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if let Some(key) = line.strip_prefix("# CONFIG_").and_then(|l| l.strip_suffix(" is not set")) {
+                self.0.insert(key.into(), "n".into());
+            } else if !line.is_empty() && !line.starts_with('#') {
+                self.set(line).map_err(|e| BadOption { line: Some(i + 1), ..e })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the option is `y`.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(|v| v == "y")
+    }
+
+    /// The option as a number, where it was given and is one.
+    pub fn number(&self, key: &str) -> Option<u32> {
+        let value = self.0.get(key)?;
+        crate::tools::number(value).ok().and_then(|n| n.try_into().ok())
+    }
+
+    /// Flash address of the partition table: `PARTITION_TABLE_OFFSET`, 0x8000 unless given.
+    pub fn partition_table_offset(&self) -> u32 {
+        self.number("PARTITION_TABLE_OFFSET").unwrap_or(0x8000)
+    }
+
+    /// Built with Secure Boot v2. (`SECURE_BOOT_V2_ENABLED`)
+    pub fn secure_boot_v2(&self) -> bool {
+        self.is_set("SECURE_BOOT_V2_ENABLED")
+    }
+
+    /// Built with flash encryption. (`SECURE_FLASH_ENC_ENABLED`, `FLASH_ENCRYPTION_ENABLED` in ESP-IDF 3)
+    pub fn flash_encryption(&self) -> bool {
+        self.is_set("SECURE_FLASH_ENC_ENABLED") || self.is_set("FLASH_ENCRYPTION_ENABLED")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_menuconfig_writes() {
+        let mut config = Config::default();
+        let text = "# comment\nCONFIG_PARTITION_TABLE_OFFSET=0xb000\n# CONFIG_SECURE_BOOT is not set\nCONFIG_X=\"y\"\n";
+        config.read_sdkconfig(text).expect("well-formed");
+        assert_eq!(config.partition_table_offset(), 0xb000);
+        assert!(config.is_set("X") && !config.is_set("SECURE_BOOT"));
+        let error = config.read_sdkconfig("CONFIG_A=y\nnonsense\n").expect_err("no option");
+        assert_eq!(error.line, Some(2));
+    }
+}

@@ -1,0 +1,143 @@
+//! The board: a chip with flash and eFuses that can be powered on.
+//!
+//! A reset forgets: only flash, eFuses and straps survive it. Everything else is made anew for each boot.
+
+use crate::{
+    bootloader::{self, Bootloader},
+    bus::EncryptionUnit,
+    config::Config,
+    efuse::Efuses,
+    event::{Event, Outcome},
+    flash::Flash,
+    rom::{FirstStage, ResetCause, Rom, Verdict},
+};
+use dryburn::{Chip, IdfVersion, efuse::security};
+
+/// A board on the desk.
+#[derive(Clone)]
+pub struct Device {
+    /// The flash chip.
+    pub flash: Flash,
+    /// The eFuses; they also say which chip it is.
+    pub efuses: Efuses,
+    /// The strapping register at reset.
+    pub strap: u32,
+    /// How the bootloader in flash was built.
+    pub config: Config,
+    /// ESP-IDF release that built it, where the image does not say so.
+    pub idf: Option<IdfVersion>,
+}
+
+/// One boot: what was reported, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Boot {
+    /// Why the chip started.
+    pub cause: ResetCause,
+    /// ESP-IDF release whose wording applies.
+    pub idf: IdfVersion,
+    /// Everything that was reported, in order.
+    pub events: Vec<Event>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// What a power cycle led to.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PowerCycle {
+    /// The boots, from power-on to the last one that was watched.
+    pub boots: Vec<Boot>,
+    /// The last two boots were the same and changed nothing: it will go on like that for ever.
+    pub reset_loop: bool,
+}
+
+impl PowerCycle {
+    /// How the last boot ended.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.boots.last().map(|boot| &boot.outcome)
+    }
+
+    /// Whether an app runs now.
+    pub fn runs_an_app(&self) -> bool {
+        matches!(self.outcome(), Some(Outcome::App { .. }))
+    }
+}
+
+impl Device {
+    /// A board with this flash and these eFuses, strapped for a normal boot.
+    pub fn new(flash: Flash, efuses: Efuses) -> Self {
+        let rom = Rom::of(efuses.chip(), security::chip_revision(&efuses));
+        Self { flash, efuses, strap: rom.default_strap(), config: Config::default(), idf: None }
+    }
+
+    /// The chip.
+    pub fn chip(&self) -> Chip {
+        self.efuses.chip()
+    }
+
+    /// Applies power and watches until an app runs, the ROM gives up, nothing changes any more, or `most` boots are over.
+    pub fn power_on(&mut self, most: u32) -> PowerCycle {
+        self.start(ResetCause::PowerOn, most)
+    }
+
+    /// Resets the chip as `esp_restart()` does, and watches like [`power_on`](Self::power_on).
+    pub fn reset(&mut self, most: u32) -> PowerCycle {
+        self.start(ResetCause::AppRestart, most)
+    }
+
+    fn start(&mut self, cause: ResetCause, most: u32) -> PowerCycle {
+        let mut cause = cause;
+        let mut boots: Vec<Boot> = Vec::new();
+        let mut reset_loop = false;
+        while (boots.len() as u64) < u64::from(most.max(1)) {
+            let before = (self.flash.clone(), self.efuses.clone());
+            let boot = self.boot(cause);
+            let goes_on = boot.outcome == Outcome::Reset;
+            let same = before.0.changed_sectors(&self.flash).is_empty() && before.1 == self.efuses;
+            boots.push(boot);
+            if !goes_on {
+                break;
+            }
+            if same {
+                reset_loop = true;
+                break;
+            }
+            cause = ResetCause::Software;
+        }
+        PowerCycle { boots, reset_loop }
+    }
+
+    /// One boot, from reset to its end.
+    pub fn boot(&mut self, cause: ResetCause) -> Boot {
+        let unit = EncryptionUnit::at_reset(&self.efuses);
+        let chip = self.chip();
+        let rom = Rom::of(chip, security::chip_revision(&self.efuses));
+        let mut events = Vec::new();
+        let mut observer = |event| events.push(event);
+        let verdict = FirstStage {
+            rom,
+            flash: &self.flash,
+            efuses: &self.efuses,
+            unit: &unit,
+            strap: self.strap,
+            observer: &mut observer,
+        }
+        .run(cause);
+        let offset = chip.spec().bootloader_offset;
+        let build = bootloader::Build::inspect(&unit.view(&self.flash), chip, offset, self.idf);
+        let outcome = match verdict {
+            Verdict::Stuck => Outcome::RomStuck,
+            Verdict::Reset => Outcome::Reset,
+            Verdict::Download => Outcome::Download,
+            Verdict::Bootloader => Bootloader {
+                flash: &mut self.flash,
+                efuses: &self.efuses,
+                unit: &unit,
+                config: &self.config,
+                build: &build,
+                observer: &mut observer,
+            }
+            .run(),
+        };
+        Boot { cause, idf: build.idf, events, outcome }
+    }
+}

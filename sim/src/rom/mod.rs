@@ -1,0 +1,154 @@
+//! The first stage, in mask ROM: finds the bootloader, verifies it where eFuse demands it, copies it to RAM.
+//!
+//! Two families ([`esp32`], and [`later`] for everything after it), one row of facts per ROM ([`Rom`]). Source: behaviour
+//! sheet §1.
+
+mod esp32;
+mod event;
+mod later;
+mod table;
+
+pub use event::{Event, ResetCause};
+pub use table::{Family, ROMS, Rom};
+
+use crate::{
+    bus::{CpuView, EncryptionUnit},
+    efuse::Efuses,
+    event::Event as Any,
+    flash::Flash,
+};
+use dryburn::{
+    SECTOR,
+    efuse::security,
+    image::{HASH_SIZE, HEADER_SIZE, Header, SEGMENT_HEADER_SIZE, SegmentHeader},
+    secure_boot::v2,
+};
+use sha2::{Digest, Sha256};
+
+/// How the first stage ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The bootloader runs.
+    Bootloader,
+    /// The ROM gives up and waits for a watchdog, or tries for ever.
+    Stuck,
+    /// The ROM resets the chip.
+    Reset,
+    /// The ROM waits for a download.
+    Download,
+}
+
+/// The ROM at work on one board, for one boot.
+pub struct FirstStage<'a> {
+    /// Which ROM.
+    pub rom: &'static Rom,
+    /// The board's flash.
+    pub flash: &'a Flash,
+    /// The board's eFuses.
+    pub efuses: &'a Efuses,
+    /// The encryption unit as it was set up at reset.
+    pub unit: &'a EncryptionUnit,
+    /// The strapping register.
+    pub strap: u32,
+    /// Where everything is reported to.
+    pub observer: &'a mut dyn FnMut(Any),
+}
+
+impl FirstStage<'_> {
+    /// Runs from reset to the bootloader's entry point, or to where it ends.
+    pub fn run(&mut self, cause: ResetCause) -> Verdict {
+        self.tell(Event::Banner { cause, strap: self.strap });
+        if self.rom.is_download(self.strap) {
+            self.tell(Event::WaitingForDownload);
+            return Verdict::Download;
+        }
+        match self.rom.family {
+            Family::Esp32 => self.esp32(),
+            Family::Later => self.later(),
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        (self.observer)(Any::Rom(event));
+    }
+
+    fn view(&self) -> CpuView<'_> {
+        self.unit.view(self.flash)
+    }
+
+    fn base(&self) -> u32 {
+        self.efuses.chip().spec().bootloader_offset
+    }
+
+    fn read<const N: usize>(&self, address: u32) -> Option<[u8; N]> {
+        let mut raw = [0; N];
+        self.view().fill(address, &mut raw).ok().map(|()| raw)
+    }
+
+    fn header(&self) -> Header {
+        // flash always has a first sector behind the bootloader offset; an unreadable one looks erased
+        Header::from_bytes(self.read(self.base()).unwrap_or([0xFF; HEADER_SIZE]))
+    }
+
+    fn gives_up(&mut self) -> Verdict {
+        self.tell(Event::GivesUp { file: "ets_main.c", line: self.rom.gives_up_line });
+        Verdict::Stuck
+    }
+
+    /// The segment headers, each with the flash address of its data, as far as they can be read.
+    fn segments(&self, count: u8) -> impl Iterator<Item = (SegmentHeader, u32)> {
+        let mut at = self.base().saturating_add(HEADER_SIZE as u32);
+        (0..count).map_while(move |_| {
+            let header = SegmentHeader::from_bytes(self.read::<SEGMENT_HEADER_SIZE>(at)?);
+            let data = at.checked_add(SEGMENT_HEADER_SIZE as u32)?;
+            at = data.checked_add(header.data_len)?;
+            Some((header, data))
+        })
+    }
+
+    /// XOR of the data of all segments, and the byte that the image holds for it.
+    fn checksum(&self, count: u8) -> Option<(u8, u8, u32)> {
+        let mut xor = dryburn::image::CHECKSUM_SEED;
+        let mut end = self.base().checked_add(HEADER_SIZE as u32)?;
+        for (segment, data) in self.segments(count) {
+            let bytes = self.bytes(data, segment.data_len)?;
+            xor = bytes.iter().fold(xor, |x, b| x ^ b);
+            end = data.checked_add(segment.data_len)?;
+        }
+        let length = end.checked_sub(self.base())?.checked_add(16)? & !15;
+        let end = self.base().checked_add(length)?;
+        let [stored] = self.read(end.checked_sub(1)?)?;
+        Some((xor, stored, length))
+    }
+
+    fn bytes(&self, address: u32, length: u32) -> Option<Vec<u8>> {
+        let end = address.checked_add(length)?;
+        (end <= self.flash.size()).then_some(())?;
+        let mut bytes = vec![0; length as usize];
+        self.view().fill(address, &mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    fn sha256(&self, length: u32) -> Option<[u8; 32]> {
+        Some(Sha256::digest(self.bytes(self.base(), length)?).into())
+    }
+
+    /// The signature check of secure boot v2 over an image of `image_len` bytes; tells about refused blocks.
+    fn signature_ok(&mut self, image_len: u32, max_blocks: usize) -> bool {
+        let Some(content) = image_len.checked_next_multiple_of(SECTOR) else { return false };
+        let digest = self.sha256(content);
+        let sector = self.bytes(self.base().saturating_add(content), SECTOR);
+        let (Some(digest), Some(sector)) = (digest, sector) else { return false };
+        let trusted = security::secure_boot_digests(self.efuses);
+        let observer = &mut *self.observer;
+        v2::verify(&sector, &digest, &trusted, self.rom.scheme(), max_blocks, &mut |index, error| {
+            observer(Any::Rom(Event::SignatureBlock { index: index as u8, error }));
+        })
+        .is_ok()
+    }
+
+    /// Length of the image behind the given data end, with the appended hash where the header has one.
+    fn with_hash(header: &Header, length: u32) -> u32 {
+        if header.hash_appended() == 1 { length.saturating_add(HASH_SIZE) } else { length }
+    }
+}
