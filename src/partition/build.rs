@@ -58,6 +58,9 @@ mod tests {
         assert_eq!(count(95, true), Err(TooManyEntries { length: 0xC00 }));
         assert_eq!(count(95, false), Ok(95));
         assert_eq!(count(96, false), Err(TooManyEntries { length: 0xC00 }));
-        assert_eq!(std::format!("{}", TooManyEntries { length: 3072 }), "Binary partition table length (3072) longer than max");
+        assert_eq!(
+            std::format!("{}", TooManyEntries { length: 3072 }),
+            "Binary partition table length (3072) longer than max"
+        );
     }
 }

@@ -146,7 +146,10 @@ mod tests {
     #[test]
     fn what_flash_encryption_covers() {
         let encrypted = |kind, subtype, flags| {
-            is_encrypted_with_flash_encryption(&Entry { flags, ..Entry::new("x", PartitionType(kind), Subtype(subtype), 0, 0) })
+            is_encrypted_with_flash_encryption(&Entry {
+                flags,
+                ..Entry::new("x", PartitionType(kind), Subtype(subtype), 0, 0)
+            })
         };
         for (kind, subtype) in [(0, 0), (0, 0x42), (2, 0), (3, 1), (1, 0), (1, 0x90), (1, 4)] {
             assert!(encrypted(kind, subtype, 0), "{kind} {subtype}");

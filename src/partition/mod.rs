@@ -40,7 +40,9 @@ mod types;
 
 #[cfg(feature = "alloc")]
 pub use build::{TooManyEntries, build};
-pub use entry::{ENTRY_SIZE, Entry, FLAG_ENCRYPTED, FLAG_READONLY, MAGIC, MD5_MAGIC, is_encrypted_with_flash_encryption};
+pub use entry::{
+    ENTRY_SIZE, Entry, FLAG_ENCRYPTED, FLAG_READONLY, MAGIC, MD5_MAGIC, is_encrypted_with_flash_encryption,
+};
 pub use table::{
     ApplicationTableError, Entries, MAX_RECORDS, TABLE_SIZE, TableError, Verified, entries, md5_of, verify,
     verify_as_application,

@@ -57,9 +57,7 @@ fn partition(entry: &Entry, place: &str, log: &mut Vec<String>) -> Result<Partit
     };
     let unknown = entry.flags & !KNOWN_FLAGS;
     if unknown != 0 {
-        log.push(format!(
-            "WARNING: Partition definition had unknown flag(s) 0x{unknown:08x}. Newer binary format?"
-        ));
+        log.push(format!("WARNING: Partition definition had unknown flag(s) 0x{unknown:08x}. Newer binary format?"));
     }
     Ok(Partition {
         name: name.to_string(),
@@ -85,7 +83,10 @@ pub fn to_csv(partitions: &[Partition], options: &Options<'_>) -> String {
 
 /// One row of [`to_csv`], without the line end.
 pub(super) fn row(p: &Partition, options: &Options<'_>) -> String {
-    let kind = TYPES.iter().find(|(_, kind)| *kind == p.kind).map_or_else(|| p.kind.0.to_string(), |(name, _)| name.to_string());
+    let kind = TYPES
+        .iter()
+        .find(|(_, kind)| *kind == p.kind)
+        .map_or_else(|| p.kind.0.to_string(), |(name, _)| name.to_string());
     let subtype = options
         .subtypes_of(p.kind)
         .find(|(_, subtype)| *subtype == p.subtype)

@@ -108,7 +108,12 @@ impl Options<'_> {
     /// The subtype keywords of a type, in the order in which the generator lists them.
     fn subtypes_of(&self, kind: PartitionType) -> impl Iterator<Item = (&str, Subtype)> {
         let extra = self.extra_subtypes.iter().map(|e| (e.kind, e.name.as_str(), e.subtype));
-        SUBTYPES.iter().copied().chain(extra).filter(move |(k, ..)| *k == kind).map(|(_, name, subtype)| (name, subtype))
+        SUBTYPES
+            .iter()
+            .copied()
+            .chain(extra)
+            .filter(move |(k, ..)| *k == kind)
+            .map(|(_, name, subtype)| (name, subtype))
     }
 
     /// Whether `name` is a subtype keyword of any type.

@@ -37,7 +37,12 @@ pub fn parse(text: &str, options: &Options<'_>) -> Result<Vec<Partition>, Diagno
             // `${NAME}` at this place is no complaint of the generator's; it takes it for a name.
             if !line.text.starts_with("${") {
                 let length = name.chars().count().saturating_add(1);
-                let place = Diagnostic { line: number, column: 1, length, ..Diagnostic::new(format!("unknown variable '{name}'")) };
+                let place = Diagnostic {
+                    line: number,
+                    column: 1,
+                    length,
+                    ..Diagnostic::new(format!("unknown variable '{name}'"))
+                };
                 return Err(place.help(format!("set {name} in the environment, or write its value")));
             }
         }
@@ -123,7 +128,9 @@ fn draft(line: &Expanded, number: usize, options: &Options<'_>) -> Result<Draft,
     let size = match kind {
         PartitionType::BOOTLOADER => i64::from(options.table_offset).saturating_sub(bootloader_offset()?),
         PartitionType::PARTITION_TABLE => i64::from(TABLE_SECTOR),
-        _ if size.is_empty() => return Err(complaint(4, "Size field can't be empty".to_string()).help("for example 0x10000, 64K or 1M")),
+        _ if size.is_empty() => {
+            return Err(complaint(4, "Size field can't be empty".to_string()).help("for example 0x10000, 64K or 1M"));
+        }
         _ => plain(size).map_err(|e| e.about(|m| complaint(4, m)))?,
     };
 
@@ -173,7 +180,10 @@ fn byte(text: &str, keywords: &[(&str, u8)]) -> Result<u8, BadField> {
         Ok(n) => Some(n),
         Err(NotANumber::TooLarge) => None,
         Err(NotANumber::Text(rest, _)) if keywords.is_empty() => {
-            return Err(BadField { help: Some("this type has no keywords; write a number from 0 to 0xfe"), ..invalid(rest) });
+            return Err(BadField {
+                help: Some("this type has no keywords; write a number from 0 to 0xfe"),
+                ..invalid(rest)
+            });
         }
         Err(NotANumber::Text(rest, factor)) => {
             let lower = rest.to_lowercase();
@@ -188,7 +198,9 @@ fn byte(text: &str, keywords: &[(&str, u8)]) -> Result<u8, BadField> {
             i64::from(*value).checked_mul(factor)
         }
     };
-    value.and_then(|n| u8::try_from(n).ok()).ok_or_else(|| BadField { help: Some("write a number from 0 to 0xfe"), ..invalid(text) })
+    value
+        .and_then(|n| u8::try_from(n).ok())
+        .ok_or_else(|| BadField { help: Some("write a number from 0 to 0xfe"), ..invalid(text) })
 }
 
 /// Keywords joined by commas.
@@ -232,7 +244,11 @@ fn settle(drafts: Vec<Draft>, options: &Options<'_>) -> Result<Vec<Partition>, D
         let Draft { name, kind, subtype, encrypted, readonly, row, .. } = draft;
         let misfit = |field: usize, what: &str, value: i64| {
             let message = format!("Partition {name} invalid: {what} {} does not fit in 32 bits", hex(value));
-            let help = if value < 0 { "a negative size means: up to that offset, which must lie behind the partition's own" } else { "flash offsets end at 0xffffffff" };
+            let help = if value < 0 {
+                "a negative size means: up to that offset, which must lie behind the partition's own"
+            } else {
+                "flash offsets end at 0xffffffff"
+            };
             Diagnostic::at(Some(&row), field, message).help(help)
         };
         let offset = u32::try_from(offset).map_err(|_| misfit(3, "Offset", offset))?;
@@ -264,6 +280,7 @@ fn overlap(draft: &Draft, offset: i64, cursor: i64, first: Option<&Partition>, o
         format!("Previous partition ends {}", hex(cursor))
     };
     let line = draft.row.line;
-    let message = format!("CSV Error at line {line}: Partitions overlap. Partition sets offset {}. {rest}", hex(offset));
+    let message =
+        format!("CSV Error at line {line}: Partitions overlap. Partition sets offset {}. {rest}", hex(offset));
     Diagnostic::at(Some(&draft.row), 3, message).help(format!("{} or higher, or leave the offset empty", hex(cursor)))
 }

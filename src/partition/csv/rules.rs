@@ -104,7 +104,8 @@ fn places(partitions: &[Partition], options: &Options<'_>) -> Result<(), Diagnos
             return Err(p.complaint(3, message).help("the table occupies the sector below"));
         }
         if let Some(l) = last.filter(|l| u64::from(p.offset) < l.end()) {
-            let message = format!("Partition at 0x{:x} overlaps 0x{:x}-0x{:x}", p.offset, l.offset, l.end().saturating_sub(1));
+            let message =
+                format!("Partition at 0x{:x} overlaps 0x{:x}-0x{:x}", p.offset, l.offset, l.end().saturating_sub(1));
             return Err(p.complaint(3, message).help(format!("'{}' lies there", l.name)));
         }
         last = Some(p);

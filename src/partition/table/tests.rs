@@ -117,10 +117,7 @@ fn the_application_insists_on_the_md5() {
     let mut table = TWO_OTA.to_vec();
     table[8 * 32 + 16] ^= 1;
     assert!(matches!(verify_as_application(&table), Err(ApplicationTableError::Md5Mismatch { index: 8, .. })));
-    assert_eq!(
-        verify_as_application(&TWO_OTA[..8 * 32]),
-        Err(ApplicationTableError::NoMd5 { index: 8, found: None })
-    );
+    assert_eq!(verify_as_application(&TWO_OTA[..8 * 32]), Err(ApplicationTableError::NoMd5 { index: 8, found: None }));
     assert_eq!(ApplicationTableError::NoMd5 { index: 8, found: None }.code(), 0x105);
 }
 
