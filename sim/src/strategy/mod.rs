@@ -1,0 +1,3 @@
+//! proptest strategies: valid things of every format, and named damage to them with the refusal that must follow.
+
+pub mod partition;
