@@ -50,7 +50,10 @@ impl Workbench {
             return Err(Failure::new(format!("{name}: not a regular file")));
         }
         if meta.len() > MAX_FILE {
-            return Err(Failure::new(format!("{name}: {} bytes; files above {MAX_FILE} bytes are not read", meta.len())));
+            return Err(Failure::new(format!(
+                "{name}: {} bytes; files above {MAX_FILE} bytes are not read",
+                meta.len()
+            )));
         }
         fs::read(&path).map_err(fail)
     }
@@ -58,13 +61,18 @@ impl Workbench {
     /// Reads a whole file as UTF-8 text.
     pub fn read_text(&self, name: &str) -> Result<String, Failure> {
         String::from_utf8(self.read(name)?).map_err(|e| {
-            Failure::new(format!("{name}: not UTF-8 text (byte {} at offset {:#x})", e.as_bytes()[e.utf8_error().valid_up_to()], e.utf8_error().valid_up_to()))
+            Failure::new(format!(
+                "{name}: not UTF-8 text (byte {} at offset {:#x})",
+                e.as_bytes()[e.utf8_error().valid_up_to()],
+                e.utf8_error().valid_up_to()
+            ))
         })
     }
 
     /// Writes a whole file, replacing what was there.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-        fs::write(self.path(name)?, bytes).map_err(|e| Failure::new(format!("{name}: cannot be written: {}", reason(&e))))
+        fs::write(self.path(name)?, bytes)
+            .map_err(|e| Failure::new(format!("{name}: cannot be written: {}", reason(&e))))
     }
 
     /// Whether a file of that name exists.
