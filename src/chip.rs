@@ -68,7 +68,9 @@ pub struct BadRevision;
 
 /// The name is not one of [`Chip::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown chip: choose one of esp32, esp32s2, esp32s3, esp32c2, esp32c3, esp32c5, esp32c6, esp32c61, esp32h2, esp32p4")]
+#[error(
+    "unknown chip: choose one of esp32, esp32s2, esp32s3, esp32c2, esp32c3, esp32c5, esp32c6, esp32c61, esp32h2, esp32p4"
+)]
 pub struct UnknownChip;
 
 /// How a chip encrypts its flash.
