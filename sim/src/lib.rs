@@ -18,9 +18,16 @@
 //! | [`strategy`] | proptest strategies for everything above |
 #![forbid(unsafe_code)]
 
+pub mod bootloader;
+pub mod bus;
+pub mod config;
+pub mod device;
 pub mod efuse;
+pub mod event;
 pub mod flash;
 pub mod report;
+pub mod rom;
 pub mod scenario;
 pub mod strategy;
 pub mod tools;
+pub mod uart;

@@ -1,7 +1,10 @@
 //! The signature behind an image: whose it must be, where it lies, and what checking it came across.
 
 use super::{Event, Refusal, Target};
-use crate::{SECTOR, SecureBootScheme};
+use crate::{
+    SECTOR, SecureBootScheme,
+    secure_boot::v2::{self, BlockError, SignatureBlock},
+};
 use embedded_storage::nor_flash::ReadNorFlash;
 
 /// What a signature is held against.
@@ -30,7 +33,7 @@ pub enum SignatureEvent {
         /// Index of the block in the signature sector.
         index: u8,
         /// Why.
-        error: u8,
+        error: BlockError,
     },
     /// A trusted key signed the image.
     Verified,
@@ -50,16 +53,31 @@ impl SignaturePolicy {
     }
 }
 
-/// Checks the signature at flash address `at` over an image with SHA-256 `digest`.
+/// Checks the signature at flash address `at` over an image with SHA-256 `digest`. Whether a trusted key signed it.
 pub(super) fn check<F: ReadNorFlash>(
-    _flash: &mut F,
-    _at: u32,
-    _policy: &SignaturePolicy,
-    _digest: &[u8; 32],
-    _target: &Target,
+    flash: &mut F,
+    at: u32,
+    policy: &SignaturePolicy,
+    digest: &[u8; 32],
+    target: &Target,
     observer: &mut dyn FnMut(Event),
 ) -> Result<bool, Refusal> {
-    observer(Event::Signature(SignatureEvent::Verifying));
-    observer(Event::Signature(SignatureEvent::Failed));
-    Ok(false)
+    let mut sector = [0; v2::SECTOR];
+    flash.read(at, &mut sector).map_err(|_| Refusal::ReadFailed { address: at })?;
+    let mut tell = |event| observer(Event::Signature(event));
+    if !policy.enforced {
+        tell(SignatureEvent::NotEnforced);
+        let key = SignatureBlock::at(&sector, 0).and_then(SignatureBlock::key_digest);
+        let same = policy.trusted.iter().any(|trusted| trusted.is_some() && *trusted == key);
+        if !target.idf.since(4, 3) && !same {
+            tell(SignatureEvent::DigestDiffers);
+        }
+    }
+    tell(SignatureEvent::Verifying);
+    let trusted = |key: &[u8; 32]| !policy.enforced || policy.trusted.iter().flatten().any(|t| t == key);
+    let verdict = v2::verify_where(&sector, digest, &trusted, policy.scheme, v2::MAX_BLOCKS, &mut |index, error| {
+        tell(SignatureEvent::Block { index: index.min(255) as u8, error });
+    });
+    tell(if verdict.is_ok() { SignatureEvent::Verified } else { SignatureEvent::Failed });
+    Ok(verdict.is_ok())
 }

@@ -65,7 +65,7 @@ fn flash(uart: &mut Uart<'_>, speed: u8, mode: u8, size: u8) {
 
 fn table_refused(uart: &mut Uart<'_>, error: &TableRefusal) {
     let text = match error {
-        TableRefusal::OutsideFlash { index, offset, size, flash_size } => {
+        TableRefusal::OutOfFlash { index, offset, size, flash_size } => {
             format!("partition {index} invalid - offset {offset:#x} size {size:#x} exceeds flash chip size {flash_size:#x}")
         }
         TableRefusal::SecondMd5 { .. } => "Only one MD5 checksum is allowed".into(),
