@@ -1,0 +1,3 @@
+//! proptest strategies for everything that the model holds.
+
+pub mod efuse;
