@@ -9,7 +9,7 @@ use dryburn::{efuse::security, flash_encryption::FlashCipher};
 use embedded_storage::nor_flash::{ErrorType, ReadNorFlash};
 
 /// The encryption unit of a board: its cipher when it is on.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct EncryptionUnit {
     cipher: Option<FlashCipher>,
 }
@@ -38,7 +38,7 @@ impl EncryptionUnit {
     pub fn program(&self, flash: &mut Flash, address: u32, data: &[u8]) -> Result<(), FlashError> {
         let mut data = data.to_vec();
         if let Some(cipher) = &self.cipher {
-            cipher.encrypt(address, &mut data).map_err(|_| FlashError::NotAligned { address, length: data.len() as u32, alignment: 16 })?;
+            cipher.encrypt(address, &mut data).map_err(|_| FlashError::NotAligned { address, length: data.len() as u64, size: 16 })?;
         }
         flash.program(address, &data)
     }
@@ -66,7 +66,7 @@ impl CpuView<'_> {
         let whole = rest.len() & !15;
         let (body, tail) = rest.split_at_mut(whole);
         let body_at = address + skip as u32;
-        let unreachable = |_| FlashError::NotAligned { address: body_at, length: whole as u32, alignment: 16 };
+        let unreachable = |_| FlashError::NotAligned { address: body_at, length: whole as u64, size: 16 };
         cipher.decrypt(body_at, body).map_err(unreachable)?;
         if !head.is_empty() {
             self.partial(cipher, address, head)?;
@@ -84,7 +84,7 @@ impl CpuView<'_> {
         self.flash.read(block_at, &mut block)?;
         cipher
             .decrypt(block_at, &mut block)
-            .map_err(|_| FlashError::NotAligned { address: block_at, length: 16, alignment: 16 })?;
+            .map_err(|_| FlashError::NotAligned { address: block_at, length: 16, size: 16 })?;
         let from = (address & 15) as usize;
         for (to, byte) in part.iter_mut().zip(block.iter().skip(from)) {
             *to = *byte;

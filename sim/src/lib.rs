@@ -20,6 +20,7 @@
 
 pub mod bootloader;
 pub mod bus;
+pub mod cli;
 pub mod config;
 pub mod device;
 pub mod efuse;

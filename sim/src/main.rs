@@ -1,3 +1,6 @@
-//! The `dryburn` command.
+//! The `dryburn` command; see [`dryburn_sim::cli`].
 #![forbid(unsafe_code)]
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    dryburn_sim::cli::main().into()
+}

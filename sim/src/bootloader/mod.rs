@@ -127,12 +127,12 @@ impl Bootloader<'_> {
         let mut slots = Slots::default();
         let mut rows = Vec::new();
         for entry in partition::entries(&table) {
-            let region = Region { offset: entry.offset(), size: entry.size() };
-            slots.add(entry.raw_type(), entry.raw_subtype(), region);
+            let region = Region { offset: entry.offset, size: entry.size };
+            slots.add(entry.kind.0, entry.subtype.0, region);
             rows.push(Row {
                 label: printed_label(&entry.to_bytes()),
-                kind: entry.raw_type(),
-                subtype: entry.raw_subtype(),
+                kind: entry.kind.0,
+                subtype: entry.subtype.0,
                 offset: region.offset,
                 size: region.size,
             });

@@ -1,3 +1,4 @@
 //! proptest strategies: valid things of every format, and named damage to them with the refusal that must follow.
 
+pub mod efuse;
 pub mod partition;

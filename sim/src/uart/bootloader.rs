@@ -71,7 +71,7 @@ fn table_refused(uart: &mut Uart<'_>, error: &TableRefusal) {
         TableRefusal::SecondMd5 { .. } => "Only one MD5 checksum is allowed".into(),
         TableRefusal::Md5Mismatch { .. } => "Incorrect MD5 checksum".into(),
         TableRefusal::BadMagic { index, found } => format!("partition {index} invalid magic number {found:#x}"),
-        TableRefusal::NoEnd => "partition table has no terminating entry, not valid".into(),
+        TableRefusal::NoEnd | TableRefusal::TooShort { .. } => "partition table has no terminating entry, not valid".into(),
     };
     uart.error("flash_parts", &text);
     uart.error("boot", "Failed to verify partition table");

@@ -1,0 +1,112 @@
+//! `dryburn boot`: a flash image and an eFuse file in, the UART log out.
+
+use crate::{
+    device::{Device, PowerCycle},
+    efuse::Efuses,
+    flash::Flash,
+    rom::Rom,
+    tools::{Failure, Workbench, number},
+    uart,
+};
+use dryburn::{Chip, IdfVersion, Revision, efuse::security};
+use std::io::Write;
+
+/// How the board is given, and what is wanted of it.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Chip, like esp32 or esp32c3; see `dryburn chips`
+    #[arg(long)]
+    chip: Chip,
+    /// Flash image: everything from address 0
+    #[arg(long, value_name = "FILE")]
+    flash: String,
+    /// eFuse file: raw registers, espefuse --virt file, dump, summary --format json, QEMU's file; virgin eFuses when left out
+    #[arg(long, value_name = "FILE")]
+    efuses: Option<String>,
+    /// Silicon revision of the virgin eFuses
+    #[arg(long, conflicts_with = "efuses", value_name = "vX.Y")]
+    revision: Option<Revision>,
+    /// Strapping register, like 0x12
+    #[arg(long, value_parser = strap)]
+    strap: Option<u32>,
+    /// ESP-IDF version that built the bootloader, where the image does not say so
+    #[arg(long, value_name = "X.Y")]
+    idf: Option<IdfVersion>,
+    /// How the bootloader was built: an sdkconfig option without CONFIG_, like SECURE_BOOT_V2_ENABLED=y
+    #[arg(long, value_name = "KEY=VALUE")]
+    config: Vec<String>,
+    /// How the bootloader was built: an sdkconfig file
+    #[arg(long, value_name = "FILE")]
+    sdkconfig: Option<String>,
+    /// Watch at most this many boots in a row
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    resets: u32,
+    /// Write the flash afterwards to this file
+    #[arg(long, value_name = "FILE")]
+    flash_out: Option<String>,
+    /// Print typed events as JSON instead of the UART log
+    #[arg(long)]
+    json: bool,
+}
+
+fn strap(text: &str) -> Result<u32, String> {
+    number(text).and_then(|n| n.try_into().map_err(|_| format!("{text} does not fit 32 bits")))
+}
+
+/// Runs the command; the exit status says whether an app runs.
+pub fn main(args: &Args) -> Result<u8, Failure> {
+    let bench = Workbench::shell()?;
+    let mut device = board(args, &bench)?;
+    let before = device.flash.clone();
+    let rom = Rom::of(args.chip, security::chip_revision(&device.efuses));
+    let cycle = device.power_on(args.resets);
+    if let Some(out) = &args.flash_out {
+        bench.write(out, &device.flash.to_bytes())?;
+    }
+    let mut stdout = std::io::stdout().lock();
+    if args.json {
+        let report = json(args.chip, &cycle, &before.changed_sectors(&device.flash));
+        let _ = writeln!(stdout, "{report:#}");
+    } else {
+        let (text, remark) = uart::render_cycle(&cycle, rom);
+        let _ = stdout.write_all(&uart::to_bytes(&text));
+        let _ = stdout.flush();
+        if let Some(remark) = remark {
+            eprintln!("--- dryburn: {remark}");
+        }
+    }
+    Ok(if cycle.runs_an_app() { 0 } else { 1 })
+}
+
+fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
+    let flash = Flash::from_bytes(&bench.read(&args.flash)?)
+        .map_err(|e| Failure::new(format!("{}: {e}", args.flash)))?;
+    let efuses = match (&args.efuses, args.revision) {
+        (Some(file), _) => Efuses::parse(&bench.read(file)?, Some(args.chip))
+            .map_err(|e| Failure::new(format!("{file}: {e}")))?,
+        (None, Some(revision)) => Efuses::with_revision(args.chip, revision)?,
+        (None, None) => Efuses::new(args.chip),
+    };
+    let mut device = Device::new(flash, efuses);
+    device.strap = args.strap.unwrap_or(device.strap);
+    device.idf = args.idf;
+    if let Some(file) = &args.sdkconfig {
+        let text = bench.read_text(file)?;
+        device.config.read_sdkconfig(&text).map_err(|e| Failure::new(format!("{file}: {e}")))?;
+    }
+    for option in &args.config {
+        device.config.set(option).map_err(|e| Failure::new(format!("--config: {e}")))?;
+    }
+    Ok(device)
+}
+
+fn json(chip: Chip, cycle: &PowerCycle, changed: &[u32]) -> serde_json::Value {
+    serde_json::json!({
+        "schema_version": 1,
+        "chip": chip,
+        "boots": cycle.boots,
+        "reset_loop": cycle.reset_loop,
+        "outcome": cycle.outcome(),
+        "flash_sectors_changed": changed,
+    })
+}
