@@ -27,7 +27,8 @@ struct Draft {
 }
 
 /// Reads a CSV. The rules of [`verify`](super::verify) are not applied yet; overlap with the row before is an error here
-/// already, because offsets that a row leaves open follow from it.
+/// already, because offsets that a row leaves open follow from it. So is an offset or size that is negative or needs more than
+/// 32 bits: the generator stumbles over these only later, over whichever rule they break first or over the binary format.
 pub fn parse(text: &str, options: &Options<'_>) -> Result<Vec<Partition>, Diagnostic> {
     let mut drafts = Vec::new();
     for (index, line) in lines(text).enumerate() {
@@ -56,7 +57,7 @@ pub fn parse(text: &str, options: &Options<'_>) -> Result<Vec<Partition>, Diagno
 
 /// The place of `part`, a slice of the line.
 fn span_of(line: &Expanded, start: usize, part: &str) -> Span {
-    let leading = part.len().saturating_sub(part.trim_start_matches(|c| strip_one(c)).len());
+    let leading = part.len().saturating_sub(part.trim_start_matches(strip_one).len());
     let start = start.saturating_add(leading);
     let stripped = strip(part);
     let column = line.column(start);
