@@ -59,20 +59,20 @@ impl CpuView<'_> {
     pub fn fill(&self, address: u32, buf: &mut [u8]) -> Result<(), FlashError> {
         self.flash.read(address, buf)?;
         let Some(cipher) = self.cipher else { return Ok(()) };
-        // whole 16-byte blocks are decrypted; ends that stick out are read again as part of a block
-        let skip = (address.wrapping_neg() & 15) as usize;
-        let skip = skip.min(buf.len());
-        let (head, rest) = buf.split_at_mut(skip);
-        let whole = rest.len() & !15;
-        let (body, tail) = rest.split_at_mut(whole);
-        let body_at = address + skip as u32;
-        let unreachable = |_| FlashError::NotAligned { address: body_at, length: whole as u64, size: 16 };
-        cipher.decrypt(body_at, body).map_err(unreachable)?;
-        if !head.is_empty() {
-            self.partial(cipher, address, head)?;
+        // whole 16-byte blocks are decrypted in place; ends that stick out are read again as part of their block
+        let head = buf.len().min((address.wrapping_neg() & 15) as usize);
+        let (head, rest) = buf.split_at_mut(head);
+        let (body, tail) = rest.split_at_mut(rest.len() & !15);
+        let body_at = address + head.len() as u32;
+        let tail_at = body_at + body.len() as u32;
+        if !body.is_empty() {
+            let length = body.len() as u64;
+            cipher.decrypt(body_at, body).map_err(|_| FlashError::NotAligned { address: body_at, length, size: 16 })?;
         }
-        if !tail.is_empty() {
-            self.partial(cipher, body_at + whole as u32, tail)?;
+        for (at, part) in [(address, head), (tail_at, tail)] {
+            if !part.is_empty() {
+                self.partial(cipher, at, part)?;
+            }
         }
         Ok(())
     }
@@ -104,5 +104,26 @@ impl ReadNorFlash for CpuView<'_> {
     }
     fn capacity(&self) -> usize {
         self.flash.size() as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dryburn::flash_encryption::{CryptConfig, FlashKey};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_read_gives_the_bytes_of_the_whole(at in 0u32..0x200, len in 0usize..80) {
+            let mut flash = Flash::new(Flash::MIN_SIZE).expect("a legal size");
+            let plain: Vec<u8> = (0..1024u32).map(|i| (i * 7) as u8).collect();
+            let key = FlashKey::Esp32 { key: [0x3C; 32], config: CryptConfig::ALL };
+            let unit = EncryptionUnit { cipher: Some(FlashCipher::new(&key)) };
+            unit.program(&mut flash, 0, &plain).expect("aligned");
+            let mut buf = vec![0; len];
+            unit.view(&flash).fill(at, &mut buf).expect("inside");
+            prop_assert_eq!(&buf, &plain[at as usize..][..len]);
+        }
     }
 }

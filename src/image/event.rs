@@ -189,7 +189,7 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "image", rename_all = "snake_case"))]
 pub enum Event {
-    /// ESP-IDF 4.0-4.2 states both revisions of each image it is about to check.
+    /// ESP-IDF 4.0-4.2 states both revisions where the chip is newer than the image asks for.
     RevisionStated {
         /// App or bootloader.
         kind: Kind,

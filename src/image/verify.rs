@@ -406,7 +406,9 @@ pub fn check_chip(
             let required = Revision::new(u16::from(minimum), 0);
             return Err(Refusal::RevisionTooLow { required, found: target.revision });
         }
-        observer(Event::RevisionStated { kind, chip: found, minimum });
+        if found > u16::from(minimum) {
+            observer(Event::RevisionStated { kind, chip: found, minimum });
+        }
         return chip;
     }
     chip?;

@@ -73,11 +73,15 @@ impl FirstStage<'_> {
         let segments: Vec<_> = self.segments(header.segment_count()).collect();
         let mut end = base;
         for (segment, data) in &segments {
+            end = data.saturating_add(segment.data_len);
+            if end.saturating_sub(base) > STAGING_KIB * 1024 {
+                self.tell(Event::StagingTooSmall { kib: STAGING_KIB });
+                return self.secure_boot_stuck();
+            }
             if !segment.data_len.is_multiple_of(4) || segment.data_len > MAX_SEGMENT {
                 self.tell(Event::BadBlock);
                 return self.secure_boot_stuck();
             }
-            end = data.saturating_add(segment.data_len);
         }
         let length = end.saturating_sub(base).saturating_add(16) & !15;
         let image_len = Self::with_hash(header, length);

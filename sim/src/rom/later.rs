@@ -51,9 +51,7 @@ impl FirstStage<'_> {
         }
         self.tell(Event::KeyBlocks { usable });
         let Some((_, _, length)) = self.checksum(header.segment_count()) else { return false };
-        if header.hash_appended() == 1
-            && self.sha256(length) != self.read::<32>(self.base().saturating_add(length))
-        {
+        if self.sha256(length) != self.read::<32>(self.base().saturating_add(length)) {
             self.tell(Event::SimpleHashFailed);
             return false;
         }
@@ -79,16 +77,15 @@ impl FirstStage<'_> {
             self.tell(Event::Checksum { calculated, stored });
             return self.gives_up();
         }
-        if header.hash_appended() == 1 {
-            let at = self.base().saturating_add(length);
-            let (calculated, expected) = (self.sha256(length), self.read::<{ HASH_SIZE as usize }>(at));
-            if let (Some(calculated), Some(expected)) = (calculated, expected)
-                && calculated != expected
-            {
-                self.tell(Event::Hash { calculated, expected });
-                if secure {
-                    return Verdict::Reset;
-                }
+        // recorded: the ROM compares whatever the header says about an appended hash
+        let at = self.base().saturating_add(length);
+        let (calculated, expected) = (self.sha256(length), self.read::<{ HASH_SIZE as usize }>(at));
+        if let (Some(calculated), Some(expected)) = (calculated, expected)
+            && calculated != expected
+        {
+            self.tell(Event::Hash { calculated, expected });
+            if secure {
+                return Verdict::Reset;
             }
         }
         self.tell(Event::Entry { address: header.entry_addr() });

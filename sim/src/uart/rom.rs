@@ -106,6 +106,8 @@ fn banner(uart: &mut Uart<'_>, cause: ResetCause, strap: u32) {
 /// The ROM's words about a refused signature block; the second stage calls the ROM, so they appear there as well.
 pub(super) fn signature_block(uart: &mut Uart<'_>, index: u8, error: &BlockError) {
     match error {
+        // an unused place behind the first block is not worth a line
+        BlockError::BadMagic { .. } if index > 0 => {}
         BlockError::BadMagic { found } => uart.raw(&format!(
             "No signature block magic byte found at signature sector (found {found:#x} not 0xe7). Image not V2 signed?"
         )),
