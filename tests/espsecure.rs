@@ -183,6 +183,10 @@ fn what_the_vendor_refuses_is_refused_in_its_words() {
             ),
         ),
         (
+            "encrypt-flash-data -x -k p20.bin -a 0x10000 -o o pt64.bin",
+            format!("{fatal}Key file contains wrong length (20 bytes), 16, 24, 32 or 64 expected.\n"),
+        ),
+        (
             "encrypt-flash-data -k k16_00_0f.bin -a 0x10000 -o o pt64.bin",
             format!(
                 "{fatal}ESP32 supports only 192 and 256-bit keys. Provided key is 128 bits. Use --aes_xts for other chips.\n"

@@ -9,6 +9,7 @@
 //! | `generate-flash-encryption-key -l 100` writes 12 bytes | refused: no chip has such a key |
 //! | ESP32 data at 0x1000000 and above: address bits spill into their neighbours | refused: matches no chip, and ESP32 flash ends there |
 //! | XTS-AES data beyond 32-bit addresses: crash | refused |
+//! | ESP32 data to decrypt that is not a multiple of 16: whole pieces are written before the error | nothing is written |
 
 use super::{Failure, Workbench};
 use clap::{Args, Parser, Subcommand};
@@ -226,14 +227,19 @@ fn flash_address(job: &FlashData, len: usize) -> Result<u32, Failure> {
     }
 }
 
+/// The tool has one text for lengths that no scheme knows, and one per scheme for the others'.
 fn bad_key(error: BadKeyLength) -> Failure {
-    match error {
-        BadKeyLength::Esp32 { found } => fatal(format!(
-            "ESP32 supports only 192 and 256-bit keys. Provided key is {} bits. Use --aes_xts for other chips.",
-            found * 8
-        )),
-        BadKeyLength::Xts { found } => {
-            fatal(format!("AES_XTS supports only 128, 256, and 512-bit keys. Provided key is {} bits.", found * 8))
-        }
+    let (BadKeyLength::Esp32 { found } | BadKeyLength::Xts { found }) = error;
+    if ![16, 24, 32, 64].contains(&found) {
+        return fatal(format!("Key file contains wrong length ({found} bytes), 16, 24, 32 or 64 expected."));
     }
+    let bits = found * 8;
+    fatal(match error {
+        BadKeyLength::Esp32 { .. } => format!(
+            "ESP32 supports only 192 and 256-bit keys. Provided key is {bits} bits. Use --aes_xts for other chips."
+        ),
+        BadKeyLength::Xts { .. } => {
+            format!("AES_XTS supports only 128, 256, and 512-bit keys. Provided key is {bits} bits.")
+        }
+    })
 }
