@@ -160,6 +160,7 @@ pub struct Misaligned {
 /// may start or end inside a row or unit. Addresses run on from 0 after `0xFFFF_FFF0`.
 pub struct FlashCipher(Kind);
 
+#[allow(clippy::large_enum_variant, reason = "there is no allocator to box with")]
 enum Kind {
     Esp32(esp32::Cipher),
     Xts128(xts::Cipher<Aes128>),
@@ -229,7 +230,7 @@ fn check(address: u32, data: &[u8]) -> Result<(), Misaligned> {
 fn for_each_unit<const SIZE: usize>(mut address: u32, data: &mut [u8], mut work: impl FnMut(u32, &mut [u8])) {
     let mut rest = data;
     while !rest.is_empty() {
-        let to_boundary = SIZE.saturating_sub(address as usize % SIZE);
+        let to_boundary = SIZE.saturating_sub(address as usize & SIZE.wrapping_sub(1));
         let (part, tail) = rest.split_at_mut(to_boundary.min(rest.len()));
         work(address, part);
         address = address.wrapping_add(part.len() as u32);

@@ -52,7 +52,7 @@ impl<C: BlockSizeUser<BlockSize = U16> + BlockCipherEncrypt + BlockCipherDecrypt
 /// Does `work` on the byte-reversed unit that holds `bytes`, with the unit's tweak.
 fn in_unit(address: u32, bytes: &mut [u8], work: impl FnOnce(&mut [u8], Array<u8, U16>)) {
     let into = address as usize % UNIT;
-    let tweak = Array(u128::from(address & !(UNIT as u32 - 1)).to_le_bytes());
+    let tweak = Array(u128::from(address & !0x7F).to_le_bytes());
     let mut unit = [0; UNIT];
     let Some(part) = unit.get_mut(into..).and_then(|from| from.get_mut(..bytes.len())) else { return };
     part.copy_from_slice(bytes);

@@ -1,7 +1,245 @@
-//! Placeholder: being written.
+//! espsecure: keys and offline flash encryption (formats sheet §4.3, §5.2).
+//!
+//! Messages and exit statuses are those of espsecure 5.6, found by running it, without its version line and its frames
+//! around usage errors. What it lets pass and this one refuses:
+//!
+//! | espsecure | here |
+//! |---|---|
+//! | `generate-flash-encryption-key` overwrites a key that exists | refused: the file may be the only copy of a burned key |
+//! | `generate-flash-encryption-key -l 100` writes 12 bytes | refused: no chip has such a key |
+//! | ESP32 data at 0x1000000 and above: address bits spill into their neighbours | refused: matches no chip, and ESP32 flash ends there |
+//! | XTS-AES data beyond 32-bit addresses: crash | refused |
+//! | ESP32 data to decrypt that is not a multiple of 16: whole pieces are written before the error | nothing is written |
+
 use super::{Failure, Workbench};
+use clap::{Args, Parser, Subcommand};
+use dryburn::flash_encryption::{BadKeyLength, CryptConfig, FlashCipher, FlashKey, KeyScheme, PIECE};
+use rand_chacha::rand_core::Rng;
+use std::fmt::Write as _;
+
+/// First address that the ESP32's scheme does not tell from another (formats sheet §4.1).
+const ESP32_END: u64 = 0x100_0000;
+
+/// Lengths in bits of the flash encryption keys that chips have.
+const KEY_BITS: [u64; 4] = [128, 192, 256, 512];
+
+/// Commands of espsecure 5.6 that are not here.
+const NOT_MODELLED: [&str; 11] = [
+    "digest-private-key",
+    "digest-rsa-public-key",
+    "digest-sbv2-public-key",
+    "digest-sdc-public-key",
+    "digest-secure-bootloader",
+    "extract-public-key",
+    "generate-sdc-certificate",
+    "generate-signing-key",
+    "sign-data",
+    "signature-info-v2",
+    "verify-signature",
+];
+
+#[derive(Parser)]
+#[command(name = "espsecure", about = "ESP32 secure boot and flash encryption tool", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write a new random flash encryption key
+    GenerateFlashEncryptionKey {
+        /// Key length in bits: 128, 192 (ESP32 with 3/4 coding scheme), 256 or 512
+        #[arg(short = 'l', long, default_value = "256", value_parser = super::number)]
+        keylen: u64,
+        /// Key file to write
+        key_file: String,
+    },
+    /// Encrypt data as flash at an address will hold it
+    EncryptFlashData(FlashData),
+    /// Decrypt data that was read from flash at an address
+    DecryptFlashData(FlashData),
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+#[derive(Args)]
+struct FlashData {
+    /// File with the flash encryption key
+    #[arg(short, long)]
+    keyfile: String,
+    /// File to write
+    #[arg(short, long)]
+    output: String,
+    /// Flash address in bytes of the first byte
+    #[arg(short, long, value_parser = super::number)]
+    address: u64,
+    /// FLASH_CRYPT_CONFIG eFuse of the chip (ESP32 only)
+    #[arg(long, default_value = "0xF", value_parser = super::number)]
+    flash_crypt_conf: u64,
+    /// Use XTS-AES (all chips but the ESP32)
+    #[arg(short = 'x', long)]
+    aes_xts: bool,
+    /// File to read
+    input: String,
+}
 
 /// Runs one espsecure command line.
-pub fn run(_bench: &mut Workbench, _args: &[String]) -> Result<String, Failure> {
-    Err(Failure::new("espsecure: not modelled yet"))
+///
+/// # Errors
+/// [`Failure`] with status 2 and espsecure's text for bad usage, bad keys and data that cannot be encrypted; no file is
+/// written then.
+pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
+    let args = modern(args);
+    if let Some(option) = args.iter().find(|a| a.starts_with("--keyfile2") || a.starts_with("--hsm")) {
+        return Err(Failure::new(format!("espsecure: option {option} is not modelled")));
+    }
+    let cli = match Cli::try_parse_from(std::iter::once("espsecure".to_owned()).chain(args)) {
+        Ok(cli) => cli,
+        Err(usage) if usage.use_stderr() => return Err(Failure::new(usage.to_string())),
+        Err(help) => return Ok(help.to_string()),
+    };
+    let mut text = String::new();
+    let result = match cli.command {
+        Command::GenerateFlashEncryptionKey { keylen, key_file } => generate_key(bench, keylen, &key_file, &mut text),
+        Command::EncryptFlashData(job) => encrypt(bench, &job, &mut text),
+        Command::DecryptFlashData(job) => decrypt(bench, &job, &mut text),
+        Command::Other(words) => Err(not_modelled(words.first().map_or("", String::as_str))),
+    };
+    match result {
+        Ok(()) => Ok(text),
+        Err(failure) => Err(Failure { text: text + &failure.text, ..failure }),
+    }
+}
+
+/// New spelling of the command, espsecure's first word, and of long options; values keep their underscores.
+fn modern(args: &[String]) -> Vec<String> {
+    let spelled = |(index, word): (usize, &String)| {
+        if index == 0 || word.starts_with("--") {
+            super::modern_spelling(std::slice::from_ref(word))
+        } else {
+            vec![word.clone()]
+        }
+    };
+    args.iter().enumerate().flat_map(spelled).collect()
+}
+
+fn not_modelled(command: &str) -> Failure {
+    Failure::new(if NOT_MODELLED.contains(&command) {
+        format!("espsecure {command}: not modelled yet")
+    } else {
+        format!("espsecure: no such command '{command}'; try espsecure --help")
+    })
+}
+
+fn fatal(reason: impl std::fmt::Display) -> Failure {
+    Failure::new(format!("A fatal error occurred: {reason}"))
+}
+
+fn generate_key(bench: &mut Workbench, bits: u64, file: &str, text: &mut String) -> Result<(), Failure> {
+    if !KEY_BITS.contains(&bits) {
+        return Err(fatal(format!("No chip has a flash encryption key of {bits} bits; give -l 128, 192, 256 or 512.")));
+    }
+    // A name outside a scenario's folder is an error of its own, not a file that does not exist.
+    bench.path(file)?;
+    if bench.exists(file) {
+        return Err(fatal(format!(
+            "{file} exists; it may be the only copy of a burned key. Choose another name or delete it."
+        )));
+    }
+    let mut key = vec![0; bits as usize / 8];
+    bench.rng.fill_bytes(&mut key);
+    bench.write(file, &key)?;
+    writeln!(text, "Writing {bits} random bits to key file \"{file}\".")?;
+    Ok(())
+}
+
+fn encrypt(bench: &mut Workbench, job: &FlashData, text: &mut String) -> Result<(), Failure> {
+    let (cipher, address, mut data) = prepare(bench, job, text)?;
+    let missing = data.len().next_multiple_of(PIECE) - data.len();
+    if missing > 0 {
+        writeln!(
+            text,
+            "Note: Padding with {missing} bytes of random data (encrypted data must be multiple of 16 bytes long)."
+        )?;
+        let mut padding = [0; PIECE];
+        bench.rng.fill_bytes(&mut padding[..missing]);
+        data.extend_from_slice(&padding[..missing]);
+    }
+    cipher.encrypt(address, &mut data)?;
+    bench.write(&job.output, &data)
+}
+
+fn decrypt(bench: &mut Workbench, job: &FlashData, text: &mut String) -> Result<(), Failure> {
+    let (cipher, address, mut data) = prepare(bench, job, text)?;
+    if !data.len().is_multiple_of(PIECE) {
+        return Err(fatal("Data length is not a multiple of 16 bytes."));
+    }
+    cipher.decrypt(address, &mut data)?;
+    bench.write(&job.output, &data)
+}
+
+/// Reads key and data and makes every check that both directions share, in espsecure's order.
+fn prepare(bench: &Workbench, job: &FlashData, text: &mut String) -> Result<(FlashCipher, u32, Vec<u8>), Failure> {
+    let (key_bytes, data) = (bench.read(&job.keyfile)?, bench.read(&job.input)?);
+    if bench.path(&job.input)? == bench.path(&job.output)? {
+        return Err(fatal(format!(
+            "The input \"{}\" and output \"{}\" should not be the same!",
+            job.input, job.output
+        )));
+    }
+    // The tool looks at the low four bits only, and warns only when the whole number is zero.
+    let config = CryptConfig::new((job.flash_crypt_conf & 0xF) as u8);
+    let scheme = if job.aes_xts { KeyScheme::Xts } else { KeyScheme::Esp32(config) };
+    let key = FlashKey::from_file(&key_bytes, scheme).map_err(bad_key)?;
+    let bits = key_bytes.len() * 8;
+    writeln!(text, "Using {bits}-bit key{}.", if bits < 256 { " (extended)" } else { "" })?;
+    if !job.address.is_multiple_of(PIECE as u64) {
+        return Err(fatal(format!("Starting flash address {:#x} must be a multiple of 16.", job.address)));
+    }
+    if job.aes_xts {
+        check_xts_length(data.len())?;
+    } else if job.flash_crypt_conf == 0 {
+        text.push_str("WARNING: Setting FLASH_CRYPT_CONF to zero is not recommended.\n");
+    }
+    Ok((FlashCipher::new(&key), flash_address(job, data.len())?, data))
+}
+
+fn check_xts_length(len: usize) -> Result<(), Failure> {
+    match len {
+        0 => Err(fatal("Input data must be longer than 0.")),
+        _ if !len.is_multiple_of(PIECE) => Err(fatal(format!("Input data length ({len}) must be a multiple of 16."))),
+        _ => Ok(()),
+    }
+}
+
+/// The address, if all `len` bytes from it on lie where the scheme tells addresses apart.
+fn flash_address(job: &FlashData, len: usize) -> Result<u32, Failure> {
+    let end = if job.aes_xts { 1 << 32 } else { ESP32_END };
+    match u32::try_from(job.address) {
+        Ok(address) if job.address.saturating_add(len as u64) <= end => Ok(address),
+        _ => Err(fatal(format!(
+            "{}: {len} bytes at {:#x} reach beyond {end:#x}, where {} ends; give the address in flash.",
+            job.input,
+            job.address,
+            if job.aes_xts { "the address space" } else { "the ESP32's flash (for other chips use --aes-xts)" }
+        ))),
+    }
+}
+
+/// The tool has one text for lengths that no scheme knows, and one per scheme for the others'.
+fn bad_key(error: BadKeyLength) -> Failure {
+    let (BadKeyLength::Esp32 { found } | BadKeyLength::Xts { found }) = error;
+    if ![16, 24, 32, 64].contains(&found) {
+        return fatal(format!("Key file contains wrong length ({found} bytes), 16, 24, 32 or 64 expected."));
+    }
+    let bits = found * 8;
+    fatal(match error {
+        BadKeyLength::Esp32 { .. } => format!(
+            "ESP32 supports only 192 and 256-bit keys. Provided key is {bits} bits. Use --aes_xts for other chips."
+        ),
+        BadKeyLength::Xts { .. } => {
+            format!("AES_XTS supports only 128, 256, and 512-bit keys. Provided key is {bits} bits.")
+        }
+    })
 }
