@@ -106,11 +106,8 @@ impl SpiFlash {
             (0x04, []) => self.sr1 &= !SR1_WEL,
             (0x66, []) => self.reset_armed = true,
             (0x99, []) if armed => self.sr1 &= !SR1_WEL,
-            (_, rest) if self.sr1 & SR1_WEL != 0 => {
-                if self.write_command(*command, rest) {
-                    self.sr1 &= !SR1_WEL;
-                }
-            }
+            // Whatever WEL guards; the guard carries it out.
+            (_, rest) if self.sr1 & SR1_WEL != 0 && self.write_command(*command, rest) => self.sr1 &= !SR1_WEL,
             _ => {}
         }
     }

@@ -40,10 +40,10 @@ pub fn erase_all(flash: &mut Flash) -> Result<String, Failure> {
 /// Erases whole sectors.
 pub fn erase_region(flash: &mut Flash, args: &EraseRegion) -> Result<String, Failure> {
     let (from, to) = range(flash, args.address, &args.size)?;
-    if from % SECTOR != 0 {
+    if !from.is_multiple_of(SECTOR) {
         return Err(fatal(format!("Offset to erase from must be a multiple of 4096, but is {from:#x}")));
     }
-    if to % SECTOR != 0 {
+    if !to.is_multiple_of(SECTOR) {
         return Err(fatal(format!("Size of data to erase must be a multiple of 4096, but is {:#x}", to - from)));
     }
     flash.erase(from, to)?;

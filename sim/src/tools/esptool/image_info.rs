@@ -183,11 +183,11 @@ fn header(out: &mut String, image: &Image) -> fmt::Result {
     writeln!(out, "Segments: {}", image.segments.len())?;
     match params::flash_size_name(rest >> 4) {
         Some(name) => writeln!(out, "Flash size: {name}")?,
-        None => writeln!(out, "WARNING: Invalid flash size ({:#04x})", rest & 0xF0)?,
+        None => writeln!(out, "WARNING: Invalid flash size ({:#x})", rest & 0xF0)?,
     }
     match params::frequency_name(image.chip, rest & 0x0F) {
         Some(name) => writeln!(out, "Flash freq: {name}")?,
-        None => writeln!(out, "WARNING: Invalid flash frequency ({:#04x})", rest & 0x0F)?,
+        None => writeln!(out, "WARNING: Invalid flash frequency ({:#x})", rest & 0x0F)?,
     }
     match params::mode_name(mode) {
         Some(name) => writeln!(out, "Flash mode: {}", name.to_uppercase()),
