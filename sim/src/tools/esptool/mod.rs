@@ -9,6 +9,9 @@
 //! `--before`, `--after`, `--no-stub`) are read and mean nothing. Other differences: usage errors are plain lines instead
 //! of boxes, and empty files are refused, since they are always a mistake here.
 //!
+//! `image-info` and `merge-bin` are held against the real tool's output. The texts of the commands that need a chip are not:
+//! no chip was at hand, so their wording is UNVERIFIED.
+//!
 //! Not modelled: ESP8266, `elf2image`, UF2 and hex output, memory access, and the refusals that depend on eFuses.
 
 mod args;
