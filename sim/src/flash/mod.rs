@@ -167,7 +167,7 @@ impl Flash {
         if from > to || to > size {
             return Err(FlashError::OutOfBounds { address: from, length, size });
         }
-        if from % SECTOR != 0 || to % SECTOR != 0 {
+        if !from.is_multiple_of(SECTOR) || !to.is_multiple_of(SECTOR) {
             return Err(FlashError::NotAligned { address: from, length, size });
         }
         for sector in (from / SECTOR) as usize..(to / SECTOR) as usize {

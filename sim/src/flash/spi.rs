@@ -16,8 +16,10 @@
 //! ignored in silence and leaves WEL set, which is how ESP-IDF's driver notices (behaviour sheet §4.3: 0x106).
 //!
 //! Not modelled: time (BUSY always reads 0), the /WP pin (held high, so SRP locks nothing), 4-byte addresses (beyond 16 MB
-//! only the array is reachable), dual and quad transfers, suspend, SFDP. On a real part of another size the protected
-//! portions may differ from those of [`protected`]; UNVERIFIED for all but the W25Q32JV and the W25Q16, 64 and 128.
+//! only the array is reachable), dual and quad transfers, suspend, SFDP.
+//!
+//! UNVERIFIED: the bits and the protected portions ([`protected`]) are general knowledge of the W25Q…JV family, held
+//! against no data sheet and no part; Winbond's own capacity codes of 64 MB and more (20, 21) differ from those here.
 
 use super::Flash;
 use dryburn::{PAGE, SECTOR};
@@ -58,7 +60,7 @@ pub struct SpiFlash {
 }
 
 impl SpiFlash {
-    /// The chip with that array, nothing protected, quad mode enabled as modules are shipped.
+    /// The chip with that array, nothing protected, quad mode enabled as most modules have it.
     pub fn new(array: Flash) -> Self {
         Self { array, sr1: 0, sr2: SR2_QE, reset_armed: false }
     }
@@ -106,11 +108,8 @@ impl SpiFlash {
             (0x04, []) => self.sr1 &= !SR1_WEL,
             (0x66, []) => self.reset_armed = true,
             (0x99, []) if armed => self.sr1 &= !SR1_WEL,
-            (_, rest) if self.sr1 & SR1_WEL != 0 => {
-                if self.write_command(*command, rest) {
-                    self.sr1 &= !SR1_WEL;
-                }
-            }
+            // Whatever WEL guards; the guard carries it out.
+            (_, rest) if self.sr1 & SR1_WEL != 0 && self.write_command(*command, rest) => self.sr1 &= !SR1_WEL,
             _ => {}
         }
     }
@@ -192,8 +191,8 @@ impl SpiFlash {
 /// The protected addresses (at most one range) that the status registers name on a chip of `size` bytes.
 ///
 /// BP counts 1 to 6 in powers of two, of 1/64 of the chip but at least 64 KB (SEC = 0) or of 4 KB up to 32 KB (SEC = 1); 0 is
-/// nothing and 7 everything. TB puts the part at the bottom, CMP protects the rest instead. SEC with BP = 6 is not in
-/// the data sheet and is taken as 32 KB.
+/// nothing and 7 everything. TB puts the part at the bottom, CMP protects the rest instead. SEC with BP = 6 is taken
+/// as 32 KB. UNVERIFIED, see the module.
 pub fn protected(sr1: u8, sr2: u8, size: u32) -> Option<Range<u32>> {
     let count = u32::from((sr1 & SR1_BP) >> 2);
     let length = match (count, sr1 & SR1_SEC != 0) {

@@ -117,7 +117,7 @@ fn naive(model: &mut [u8], step: &Step) -> bool {
             None => false,
         },
         Step::Erase(from, to) => {
-            let aligned = from % SECTOR == 0 && to % SECTOR == 0;
+            let aligned = from.is_multiple_of(SECTOR) && to.is_multiple_of(SECTOR);
             match model.get_mut(*from as usize..*to as usize).filter(|_| aligned) {
                 Some(cells) => {
                     cells.fill(0xFF);

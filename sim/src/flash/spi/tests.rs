@@ -95,7 +95,7 @@ fn of_more_than_a_page_the_last_256_bytes_count() {
 fn erases_clear_their_aligned_unit() {
     for (code, unit) in [(0x20, 0x1000), (0x52, 0x8000), (0xD8, 0x10000)] {
         let mut c = chip();
-        let base = 0x20000;
+        let base: u32 = 0x20000;
         for at in [base - 1, base, base + unit - 1, base + unit] {
             let [_, x, y, z] = at.to_be_bytes();
             write(&mut c, &[0x02, x, y, z, 0]);

@@ -1,0 +1,290 @@
+//! `image-info`, in the layout of esptool 5. It has its own small reader, so that a damaged image is shown as the tool
+//! shows it; whether a chip would start the image is for `dryburn::image` to say.
+
+use super::args::ImageInfo;
+use super::{Failure, Workbench, fatal, memory_map, params};
+use dryburn::Chip;
+use sha2::{Digest, Sha256};
+use std::fmt::{self, Write as _};
+
+/// A segment of the image.
+struct Segment {
+    /// CPU address.
+    load: u32,
+    /// File offset of its 8-byte header, as the tool prints it.
+    header: usize,
+    /// Length of the data as its header has it.
+    length: usize,
+}
+
+impl Segment {
+    fn data<'a>(&self, image: &'a [u8]) -> &'a [u8] {
+        let start = self.header + 8;
+        image.get(start..start + self.length).unwrap_or_default()
+    }
+}
+
+/// An image whose segments lie within the file.
+pub struct Image<'a> {
+    bytes: &'a [u8],
+    /// The chip that its header names.
+    pub chip: Chip,
+    segments: Vec<Segment>,
+    /// File offset of the checksum byte.
+    checksum_at: usize,
+}
+
+/// Size of the header in bytes (formats sheet §1.2).
+const HEADER: usize = 24;
+
+impl<'a> Image<'a> {
+    /// Finds chip and segments.
+    ///
+    /// # Errors
+    /// What the tool would print: no image, chip unknown, a part beyond the end of the file.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+        Self::parse_as(bytes, detect(bytes)?)
+    }
+
+    /// Finds the segments of an image that is taken for one of `chip`.
+    ///
+    /// # Errors
+    /// A part beyond the end of the file.
+    pub fn parse_as(bytes: &'a [u8], chip: Chip) -> Result<Self, String> {
+        let count = match bytes.get(..HEADER) {
+            Some([0xE9, count, ..]) => *count,
+            _ => return Err(format!("End of file reading the image header: {} bytes, expected {HEADER}", bytes.len())),
+        };
+        let mut at = HEADER;
+        let mut segments = Vec::with_capacity(usize::from(count));
+        for n in 0..count {
+            let (Some(load), Some(length)) = (le32(bytes, at), le32(bytes, at + 4)) else {
+                let left = bytes.len().saturating_sub(at);
+                return Err(format!(
+                    "End of file reading the header of segment {n} at offset {at:#x}: {left} bytes, expected 8"
+                ));
+            };
+            let rest = bytes.len() - (at + 8);
+            if length as usize > rest {
+                return Err(format!("End of file reading segment {load:#x}, length {length} (actual length {rest})"));
+            }
+            segments.push(Segment { load, header: at, length: length as usize });
+            at += 8 + length as usize;
+        }
+        let checksum_at = at | 0xF;
+        if checksum_at >= bytes.len() {
+            return Err(format!(
+                "End of file reading the checksum at offset {checksum_at:#x}: the file has {} bytes",
+                bytes.len()
+            ));
+        }
+        Ok(Self { bytes, chip, segments, checksum_at })
+    }
+
+    /// Whether the header announces a SHA-256 digest behind the checksum.
+    pub fn hash_appended(&self) -> bool {
+        self.bytes.get(23) == Some(&1)
+    }
+
+    /// Number of bytes that the digest covers; the digest starts there.
+    pub fn hashed_length(&self) -> usize {
+        self.checksum_at + 1
+    }
+
+    fn byte(&self, offset: usize) -> u8 {
+        self.bytes.get(offset).copied().unwrap_or_default()
+    }
+
+    fn le16(&self, offset: usize) -> u16 {
+        u16::from_le_bytes([self.byte(offset), self.byte(offset + 1)])
+    }
+
+    /// `0xEF` and all data bytes, exclusive-ored (formats sheet §1.4).
+    fn checksum(&self) -> u8 {
+        self.segments.iter().flat_map(|s| s.data(self.bytes)).fold(0xEF, |sum, byte| sum ^ byte)
+    }
+
+    /// The first segment in a range of that name for which `wanted` holds.
+    fn segment_in(&self, range: &str, wanted: impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
+        let named = |s: &&Segment| memory_map::names(self.chip, s.load).contains(&range);
+        self.segments.iter().filter(named).map(|s| s.data(self.bytes)).find(|data| wanted(data))
+    }
+}
+
+/// The chip that the header names.
+fn detect(bytes: &[u8]) -> Result<Chip, String> {
+    match bytes.first() {
+        None => return Err("Image is empty.".into()),
+        Some(0xE9) => {}
+        Some(other) => return Err(format!("This is not a valid image (invalid magic number: {other:#x}).")),
+    }
+    let id = match bytes.get(..HEADER) {
+        Some(header) => u16::from_le_bytes([header[12], header[13]]),
+        None => return Err(format!("End of file reading the image header: {} bytes, expected {HEADER}", bytes.len())),
+    };
+    if let Some(flag) = bytes.get(23).filter(|flag| **flag > 1) {
+        return Err(format!(
+            "hash_appended at offset 0x17 is {flag:#x}, expected 0 or 1: not an image of an ESP32-family chip"
+        ));
+    }
+    Chip::from_image_chip_id(id).ok_or_else(|| {
+        format!(
+            "Chip id {id:#06x} at offset 0xc is none that is modelled: name the chip with --chip to read it as that"
+        )
+    })
+}
+
+fn le32(bytes: &[u8], offset: usize) -> Option<u32> {
+    bytes.get(offset..)?.first_chunk().map(|b| u32::from_le_bytes(*b))
+}
+
+/// Prints what the image holds. A wrong checksum or digest is shown and is no failure, as with the tool.
+pub fn run(bench: &Workbench, chip: Option<Chip>, args: &ImageInfo) -> Result<String, Failure> {
+    let bytes = bench.read(&args.file)?;
+    let stop = |shown: &str, reason: String| {
+        let gap = if shown.is_empty() { "" } else { "\n" };
+        let hint =
+            "is not a whole image of an ESP32-family chip; check that it is the right file and was copied in full";
+        Failure::new(format!("{shown}{gap}{}\nHint: '{}' {hint}.", fatal(reason).text, args.file))
+    };
+    let found = detect(&bytes);
+    let chip_shown = match (chip, found) {
+        (Some(chip), _) if bytes.first() == Some(&0xE9) => chip,
+        (_, Ok(found)) => found,
+        (_, Err(reason)) => return Err(stop("", reason)),
+    };
+    let mut out = format!("Image size: {} bytes\n", bytes.len());
+    if chip.is_none() {
+        let _ = writeln!(out, "Detected image type: {}", chip_shown.spec().title);
+    }
+    let image = Image::parse_as(&bytes, chip_shown).map_err(|reason| stop(&out, reason))?;
+    // Writing to a String cannot fail.
+    let _ = header(&mut out, &image)
+        .and_then(|()| extended_header(&mut out, &image))
+        .and_then(|()| segments(&mut out, &image))
+        .and_then(|()| footer(&mut out, &image))
+        .and_then(|()| descriptor(&mut out, &image));
+    Ok(out)
+}
+
+fn title(out: &mut String, text: &str) -> fmt::Result {
+    writeln!(out, "\n{text}\n{}", "=".repeat(text.len()))
+}
+
+fn header(out: &mut String, image: &Image) -> fmt::Result {
+    title(out, &format!("{} Image Header", image.chip.spec().title))?;
+    let [mode, rest] = [image.byte(2), image.byte(3)];
+    let entry = le32(image.bytes, 4).unwrap_or_default();
+    writeln!(out, "Image version: 1")?;
+    match entry {
+        0 => writeln!(out, "Entry point not set")?,
+        _ => writeln!(out, "Entry point: {entry:#010x}")?,
+    }
+    writeln!(out, "Segments: {}", image.segments.len())?;
+    match params::flash_size_name(rest >> 4) {
+        Some(name) => writeln!(out, "Flash size: {name}")?,
+        None => writeln!(out, "WARNING: Invalid flash size ({:#x})", rest & 0xF0)?,
+    }
+    match params::frequency_name(image.chip, rest & 0x0F) {
+        Some(name) => writeln!(out, "Flash freq: {name}")?,
+        None => writeln!(out, "WARNING: Invalid flash frequency ({:#x})", rest & 0x0F)?,
+    }
+    match params::mode_name(mode) {
+        Some(name) => writeln!(out, "Flash mode: {}", name.to_uppercase()),
+        None => writeln!(out, "WARNING: Invalid flash mode ({mode})"),
+    }
+}
+
+fn extended_header(out: &mut String, image: &Image) -> fmt::Result {
+    title(out, &format!("{} Extended Image Header", image.chip.spec().title))?;
+    let wp = image.byte(8);
+    writeln!(out, "WP pin: {wp:#x}{}", if wp == 0xEE { " (disabled)" } else { "" })?;
+    let [a, b, c] = [image.byte(9), image.byte(10), image.byte(11)];
+    writeln!(
+        out,
+        "Flash pins drive settings: clk_drv: {:#x}, q_drv: {:#x}, d_drv: {:#x}, cs0_drv: {:#x}, hd_drv: {:#x}, wp_drv: {:#x}",
+        a & 0xF,
+        a >> 4,
+        b & 0xF,
+        b >> 4,
+        c & 0xF,
+        c >> 4
+    )?;
+    let id = image.le16(12);
+    let name = Chip::from_image_chip_id(id).map_or("Unknown ID", |chip| chip.spec().title);
+    writeln!(out, "Chip ID: {id} ({name})")?;
+    let [min, max] = [image.le16(15), image.le16(17)];
+    writeln!(out, "Minimal chip revision: v{}.{}, (legacy min_rev = {})", min / 100, min % 100, image.byte(14))?;
+    writeln!(out, "Maximal chip revision: v{}.{}", max / 100, max % 100)
+}
+
+fn segments(out: &mut String, image: &Image) -> fmt::Result {
+    title(out, "Segments Information")?;
+    writeln!(out, "Segment   Length   Load addr   File offs  Memory types")?;
+    writeln!(out, "-------  -------  ----------  ----------  ------------")?;
+    for (n, segment) in image.segments.iter().enumerate() {
+        let names = memory_map::names(image.chip, segment.load).join(", ");
+        // The tool fills segments up to whole words in memory and prints that length.
+        let length = segment.length.next_multiple_of(4);
+        writeln!(out, "{n:7}  {length:#07x}  {:#010x}  {:#010x}  {names}", segment.load, segment.header)?;
+    }
+    Ok(())
+}
+
+fn footer(out: &mut String, image: &Image) -> fmt::Result {
+    title(out, &format!("{} Image Footer", image.chip.spec().title))?;
+    let [stored, computed] = [image.byte(image.checksum_at), image.checksum()];
+    match stored == computed {
+        true => writeln!(out, "Checksum: {stored:#04x} (valid)")?,
+        false => writeln!(out, "Checksum: {stored:#04x} (invalid - calculated {computed:#04x})")?,
+    }
+    if image.hash_appended() {
+        let (body, rest) = image.bytes.split_at_checked(image.hashed_length()).unwrap_or_default();
+        let digest: [u8; 32] = Sha256::digest(body).into();
+        let verdict = if rest.starts_with(&digest) { "valid" } else { "invalid" };
+        writeln!(out, "Validation hash: {} ({verdict})", hex(&digest))?;
+    }
+    Ok(())
+}
+
+/// The app descriptor in the first DROM segment, or without one the bootloader descriptor in a DRAM segment
+/// (formats sheet §1.6, §1.7).
+fn descriptor(out: &mut String, image: &Image) -> fmt::Result {
+    if let Some(data) = image.segment_in("DROM", |_| true)
+        && data.starts_with(&0xABCD_5432_u32.to_le_bytes())
+    {
+        return data.get(..256).map_or(Ok(()), |app| app_descriptor(out, app));
+    }
+    let boot = image.segment_in("DRAM", |data| data.len() >= 80 && data.starts_with(&[0x50]));
+    let Some(boot) = boot.and_then(|data| data.get(..80)) else { return Ok(()) };
+    title(out, "Bootloader Information")?;
+    writeln!(out, "Bootloader version: {}", le32(boot, 4).unwrap_or_default())?;
+    writeln!(out, "ESP-IDF: {}\nCompile time: {}", text(&boot[8..40]), text(&boot[40..64]))
+}
+
+fn app_descriptor(out: &mut String, app: &[u8]) -> fmt::Result {
+    title(out, "Application Information")?;
+    writeln!(out, "Project name: {}\nApp version: {}", text(&app[48..80]), text(&app[16..48]))?;
+    writeln!(out, "Compile time: {} {}", text(&app[96..112]), text(&app[80..96]))?;
+    writeln!(out, "ELF file SHA256: {}\nESP-IDF: {}", hex(&app[144..176]), text(&app[112..144]))?;
+    let [min, max] = [u16::from_le_bytes([app[176], app[177]]), u16::from_le_bytes([app[178], app[179]])];
+    writeln!(out, "Minimal eFuse block revision: {}.{}", min / 100, min % 100)?;
+    writeln!(out, "Maximal eFuse block revision: {}.{}", max / 100, max % 100)?;
+    match app[180] {
+        0 => {}
+        // The tool prints any power of two; only these are sizes (formats sheet §1.6 accepts 13 to 18).
+        log2 @ 1..64 => writeln!(out, "MMU page size: {} KB", (1_u64 << log2) / 1024)?,
+        log2 => writeln!(out, "MMU page size: 2^{log2} bytes")?,
+    }
+    writeln!(out, "Secure version: {}", le32(app, 4).unwrap_or_default())
+}
+
+/// A text field as the tool shows it, all NULs left out; what is no text, or would steer the terminal, is shown as U+FFFD.
+fn text(field: &[u8]) -> String {
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    String::from_utf8_lossy(field).chars().filter(|c| *c != '\0').map(shown).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
