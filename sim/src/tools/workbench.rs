@@ -1,6 +1,7 @@
 //! The desk that a command works at: a folder, a board, a source of random numbers.
 
 use super::Failure;
+use crate::efuse::Efuses;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
     fs, io,
@@ -13,6 +14,8 @@ pub struct Workbench {
     confined: bool,
     /// Source of the random numbers that commands need (keys, IVs, padding).
     pub rng: ChaCha20Rng,
+    /// The eFuses of the board on the desk, where there is one.
+    pub efuses: Option<Efuses>,
 }
 
 /// Files larger than this are refused: flash chips end at 128 MB.
@@ -21,14 +24,19 @@ const MAX_FILE: u64 = 256 * 1024 * 1024;
 impl Workbench {
     /// The desk of a scenario: commands see only `folder`, and `seed` decides every random number.
     pub fn confined(folder: &Path, seed: u64) -> Self {
-        Self { root: folder.into(), confined: true, rng: ChaCha20Rng::seed_from_u64(seed) }
+        Self { root: folder.into(), confined: true, rng: ChaCha20Rng::seed_from_u64(seed), efuses: None }
     }
 
     /// The desk of a shell user: any path, keys from the operating system's random numbers.
     pub fn shell() -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        Ok(Self { root: PathBuf::new(), confined: false, rng: ChaCha20Rng::from_seed(seed) })
+        Ok(Self { root: PathBuf::new(), confined: false, rng: ChaCha20Rng::from_seed(seed), efuses: None })
+    }
+
+    /// The eFuses of the board on the desk.
+    pub fn efuses_mut(&mut self) -> Option<&mut Efuses> {
+        self.efuses.as_mut()
     }
 
     /// The real path behind `name`; in a scenario, only names inside its folder have one.
@@ -50,7 +58,10 @@ impl Workbench {
             return Err(Failure::new(format!("{name}: not a regular file")));
         }
         if meta.len() > MAX_FILE {
-            return Err(Failure::new(format!("{name}: {} bytes; files above {MAX_FILE} bytes are not read", meta.len())));
+            return Err(Failure::new(format!(
+                "{name}: {} bytes; files above {MAX_FILE} bytes are not read",
+                meta.len()
+            )));
         }
         fs::read(&path).map_err(fail)
     }
@@ -58,13 +69,18 @@ impl Workbench {
     /// Reads a whole file as UTF-8 text.
     pub fn read_text(&self, name: &str) -> Result<String, Failure> {
         String::from_utf8(self.read(name)?).map_err(|e| {
-            Failure::new(format!("{name}: not UTF-8 text (byte {} at offset {:#x})", e.as_bytes()[e.utf8_error().valid_up_to()], e.utf8_error().valid_up_to()))
+            Failure::new(format!(
+                "{name}: not UTF-8 text (byte {} at offset {:#x})",
+                e.as_bytes()[e.utf8_error().valid_up_to()],
+                e.utf8_error().valid_up_to()
+            ))
         })
     }
 
     /// Writes a whole file, replacing what was there.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-        fs::write(self.path(name)?, bytes).map_err(|e| Failure::new(format!("{name}: cannot be written: {}", reason(&e))))
+        fs::write(self.path(name)?, bytes)
+            .map_err(|e| Failure::new(format!("{name}: cannot be written: {}", reason(&e))))
     }
 
     /// Whether a file of that name exists.
