@@ -58,7 +58,9 @@ pub enum FileError {
         expected: Chip,
     },
     /// Bytes after the last block of a QEMU file are not zero.
-    #[error("offset {offset:#x}: not a QEMU eFuse file: found {found:#04x} after the last block, expected zeros to the end")]
+    #[error(
+        "offset {offset:#x}: not a QEMU eFuse file: found {found:#04x} after the last block, expected zeros to the end"
+    )]
     Padding {
         /// Offset in the file, in bytes.
         offset: usize,
@@ -95,9 +97,7 @@ fn registers_len(chip: Chip) -> usize {
 fn programming_registers(chip: Chip) -> &'static [(usize, u32)] {
     match chip {
         Chip::Esp32 => &[(0x0F8, 0xA0), (0x0FC, 0x5AA5), (0x118, 0x50)],
-        Chip::Esp32s2 => {
-            &[(0x1CC, 0x5AA5), (0x1E8, 0x50), (0x1EC, 1), (0x1F0, 1), (0x1F4, 0x5101), (0x1F8, 0x80)]
-        }
+        Chip::Esp32s2 => &[(0x1CC, 0x5AA5), (0x1E8, 0x50), (0x1EC, 1), (0x1F0, 1), (0x1F4, 0x5101), (0x1F8, 0x80)],
         Chip::Esp32s3 => &[(0x1CC, 0x5AA5), (0x1E8, 0x28), (0x1F4, 0x3000), (0x1F8, 0x190)],
         Chip::Esp32c2 => &[(0x08C, 0x5AA5), (0x108, 0x28), (0x114, 0x3000), (0x118, 0x190)],
         Chip::Esp32c5 => &[(0x1CC, 0x5AA5), (0x1EC, 0x28), (0x1F4, 0x3000), (0x1F8, 0x190)],

@@ -53,9 +53,8 @@ impl Efuses {
     }
 
     fn xts_key(&self) -> FlashKey {
-        let of = |purpose| {
-            key_block_with(self, purpose).map(|n| reversed(self.raw_block(key_block_number(self.chip(), n))))
-        };
+        let of =
+            |purpose| key_block_with(self, purpose).map(|n| reversed(self.raw_block(key_block_number(self.chip(), n))));
         if let (Some(first), Some(second)) = (of(KeyPurpose::XtsAes256Key1), of(KeyPurpose::XtsAes256Key2))
             && KeyPurpose::all(self.chip()).any(|p| p == KeyPurpose::XtsAes256Key1)
         {

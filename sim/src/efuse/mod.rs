@@ -189,7 +189,8 @@ impl Efuses {
 
     /// RD_DIS as burned.
     fn read_disabled(&self, bit: u8) -> bool {
-        let rd_dis = if self.chip == Chip::Esp32 { self.raw_word(0, 0) >> 16 & 0xF } else { self.raw_word(0, 1) & 0x7F };
+        let rd_dis =
+            if self.chip == Chip::Esp32 { self.raw_word(0, 0) >> 16 & 0xF } else { self.raw_word(0, 1) & 0x7F };
         let rd_dis = if self.chip == Chip::Esp32c2 { rd_dis & 3 } else { rd_dis };
         rd_dis & 1_u32.checked_shl(bit.into()).unwrap_or(0) != 0
     }
@@ -207,7 +208,9 @@ impl Efuses {
         match blocks(self.chip).get(block).and_then(|b| b.write_disable) {
             Some(bit) if self.write_disabled(bit) => u32::MAX,
             Some(_) => 0,
-            None => Self::mask(self.fields(), block, word, |f| f.write_disable.is_some_and(|bit| self.write_disabled(bit))),
+            None => {
+                Self::mask(self.fields(), block, word, |f| f.write_disable.is_some_and(|bit| self.write_disabled(bit)))
+            }
         }
     }
 

@@ -47,7 +47,8 @@ fn joint_split_virt_and_json_agree() {
     }
     let split: Vec<u8> = (0..11).flat_map(|n| vector(&format!("esp32s3_fe.split{n}.dump"))).collect();
     assert_eq!(split, vector("esp32s3_fe.joint.dump"));
-    for (stem, chip) in [("esp32_fe_protected", Chip::Esp32), ("esp32s3_fe", Chip::Esp32s3), ("esp32c3_fe", Chip::Esp32c3)]
+    for (stem, chip) in
+        [("esp32_fe_protected", Chip::Esp32), ("esp32s3_fe", Chip::Esp32s3), ("esp32c3_fe", Chip::Esp32c3)]
     {
         let mut banner = b"espefuse v5.3.1\n\n=== Run \"summary\" command ===\n".to_vec();
         let json = vector(&format!("{stem}.summary.json"));
@@ -132,9 +133,13 @@ fn write_protection_is_obeyed() {
 
 #[test]
 fn revisions_are_burned_where_they_are_read() {
-    for (chip, text) in
-        [(Chip::Esp32, "v3.0"), (Chip::Esp32, "v1.1"), (Chip::Esp32c3, "v0.4"), (Chip::Esp32s2, "v1.9"), (Chip::Esp32p4, "v5.2")]
-    {
+    for (chip, text) in [
+        (Chip::Esp32, "v3.0"),
+        (Chip::Esp32, "v1.1"),
+        (Chip::Esp32c3, "v0.4"),
+        (Chip::Esp32s2, "v1.9"),
+        (Chip::Esp32p4, "v5.2"),
+    ] {
         let revision = text.parse().unwrap();
         assert_eq!(chip_revision(&Efuses::with_revision(chip, revision).unwrap()), revision, "{chip}");
     }

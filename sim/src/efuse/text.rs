@@ -30,9 +30,7 @@ pub(super) fn parse(bytes: &[u8], chip: Option<Chip>) -> Option<Result<Efuses, F
 
 fn check_chip(form: &'static str, found: Chip, asked: Option<Chip>) -> Result<Chip, FileError> {
     match asked {
-        Some(expected) if expected != found => {
-            Err(FileError::OtherChip { form, found: found.spec().title, expected })
-        }
+        Some(expected) if expected != found => Err(FileError::OtherChip { form, found: found.spec().title, expected }),
         _ => Ok(found),
     }
 }
@@ -46,7 +44,11 @@ fn token(line: &str, chip: Option<Chip>) -> Result<Efuses, FileError> {
     let expected = e.blocks.len() + 5;
     if pieces.len() != expected {
         let found = format!("{} pieces", pieces.len());
-        return Err(FileError::text(FORM, found, format!("{expected} for {named}: EFSR, chip, revision, blocks, errors, CRC")));
+        return Err(FileError::text(
+            FORM,
+            found,
+            format!("{expected} for {named}: EFSR, chip, revision, blocks, errors, CRC"),
+        ));
     }
     let crc_text = pieces.last().copied().unwrap_or("");
     let prefix = line.strip_suffix(crc_text).unwrap_or("");
@@ -101,7 +103,8 @@ fn dump(text: &str, chip: Option<Chip>) -> Result<Efuses, FileError> {
             .filter(|n| *n < 16)
             .ok_or_else(|| bad("no block number", "[n ] before dump:"))?;
         let words = words.split_whitespace().map(|w| u32::from_str_radix(w, 16).ok()).collect::<Option<Vec<_>>>();
-        let words = words.filter(|w| w.len() <= 8).ok_or_else(|| bad("something else", "up to 8 words of 8 hex digits"))?;
+        let words =
+            words.filter(|w| w.len() <= 8).ok_or_else(|| bad("something else", "up to 8 words of 8 hex digits"))?;
         if found.len() <= block {
             found.resize(block + 1, None);
         }
@@ -183,7 +186,10 @@ fn json_field(e: &mut Efuses, name: &str, entry: &Value) -> Result<(), FileError
     let bit = u32::from(word) * 32 + u32::from(pos);
     // BLOCK1 of the 6-word chips holds 192 bits
     if words == 0 || len == 0 || bit + u32::from(len) > 32 * 8 {
-        return Err(bad(&format!("block {block}, bit {bit}, {len} bits"), &format!("a place in the blocks of {}", e.chip())));
+        return Err(bad(
+            &format!("block {block}, bit {bit}, {len} bits"),
+            &format!("a place in the blocks of {}", e.chip()),
+        ));
     }
     if entry.get("readable") == Some(&Value::Bool(false)) {
         return Ok(());

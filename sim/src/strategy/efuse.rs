@@ -37,7 +37,9 @@ pub fn file() -> impl Strategy<Value = Vec<u8>> {
             bytes
         },
     );
-    let text = prop::sample::select(&["EFSR:esp32:000:", "BLOCK1 () [1 ] dump: ", "{\"MAC\": ", "{\"A\": {\"block\": 1, \"word\": "][..]);
+    let text = prop::sample::select(
+        &["EFSR:esp32:000:", "BLOCK1 () [1 ] dump: ", "{\"MAC\": ", "{\"A\": {\"block\": 1, \"word\": "][..],
+    );
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..600),
         damaged,

@@ -24,7 +24,8 @@ const ESP32_END: u64 = 0x100_0000;
 const KEY_BITS: [u64; 4] = [128, 192, 256, 512];
 
 /// Commands of espsecure 5.6 that are not here.
-const NOT_MODELLED: [&str; 11] = [
+const MODELLED: &[&str] = &["generate-flash-encryption-key", "encrypt-flash-data", "decrypt-flash-data"];
+const NOT_MODELLED: &[&str] = &[
     "digest-private-key",
     "digest-rsa-public-key",
     "digest-sbv2-public-key",
@@ -90,7 +91,7 @@ struct FlashData {
 /// [`Failure`] with status 2 and espsecure's text for bad usage, bad keys and data that cannot be encrypted; no file is
 /// written then.
 pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
-    let args = modern(args);
+    let args = super::modern_spelling(args, &[MODELLED, NOT_MODELLED].concat());
     if let Some(option) = args.iter().find(|a| a.starts_with("--keyfile2") || a.starts_with("--hsm")) {
         return Err(Failure::new(format!("espsecure: option {option} is not modelled")));
     }
@@ -110,18 +111,6 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
         Ok(()) => Ok(text),
         Err(failure) => Err(Failure { text: text + &failure.text, ..failure }),
     }
-}
-
-/// New spelling of the command, espsecure's first word, and of long options; values keep their underscores.
-fn modern(args: &[String]) -> Vec<String> {
-    let spelled = |(index, word): (usize, &String)| {
-        if index == 0 || word.starts_with("--") {
-            super::modern_spelling(std::slice::from_ref(word))
-        } else {
-            vec![word.clone()]
-        }
-    };
-    args.iter().enumerate().flat_map(spelled).collect()
 }
 
 fn not_modelled(command: &str) -> Failure {

@@ -64,9 +64,7 @@ fn offset(text: &str) -> Result<u32, String> {
 
 /// Runs one gen_esp32part command line; writes nothing unless all is well.
 pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
-    // The tool has no subcommand: its own name takes that place, so that no file name is taken for one and respelled.
-    let words: Vec<String> = std::iter::once("gen_esp32part".into()).chain(args.iter().cloned()).collect();
-    let args = match Args::try_parse_from(modern_spelling(&words).iter().skip(1)) {
+    let args = match Args::try_parse_from(modern_spelling(args, &[])) {
         Ok(args) => args,
         Err(e) if !e.use_stderr() => return Ok(e.to_string()),
         Err(e) => return Err(Failure::new(e.to_string())),
@@ -83,7 +81,7 @@ fn joined(lines: &[String]) -> String {
 /// Lines that the tool has printed when it stops are in `log`.
 fn convert(bench: &Workbench, args: &Args, log: &mut Vec<String>) -> Result<String, Failure> {
     // Only a shell has an environment; a scenario depends on nothing outside of its folder.
-    let shell = bench.path("/").is_ok();
+    let shell = !bench.is_confined();
     let environment = |name: &str| if shell { env::var(name).ok() } else { None };
     let options = options(args, &environment)?;
     let status = |log: &mut Vec<String>, text: &str| log.extend((!args.quiet).then(|| text.to_string()));

@@ -67,30 +67,27 @@ pub fn run(bench: &mut Workbench, argv: &[String]) -> Output {
     }
 }
 
-/// Rewrites the old spelling into the new one: the first word that is not an option's value becomes the subcommand with
-/// dashes, and underscores in the names of long options become dashes. Values are left alone.
-pub fn modern_spelling(args: &[String]) -> Vec<String> {
+/// Rewrites the old spelling into the new one: the first word that is one of `commands` gets its dashes, and so do the
+/// names of long options. Values are left alone, whatever underscores they have.
+pub fn modern_spelling(args: &[String], commands: &[&str]) -> Vec<String> {
     let mut command_seen = false;
     let mut rest_is_values = false;
     args.iter()
         .map(|word| {
+            rest_is_values |= word == "--";
             if rest_is_values {
                 return word.clone();
             }
-            if word == "--" {
-                rest_is_values = true;
-                return word.clone();
+            let dashed = word.replace('_', "-");
+            if word.starts_with("--") {
+                return match word.split_once('=') {
+                    Some((name, value)) => format!("{}={value}", name.replace('_', "-")),
+                    None => dashed,
+                };
             }
-            if let Some(option) = word.strip_prefix("--") {
-                let (name, value) = option.split_once('=').map_or((option, None), |(n, v)| (n, Some(v)));
-                let name = name.replace('_', "-");
-                return value.map_or(format!("--{name}"), |v| format!("--{name}={v}"));
-            }
-            let is_command =
-                word.contains('_') && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-            if !command_seen && is_command && !word.starts_with('-') {
+            if !command_seen && commands.contains(&dashed.as_str()) {
                 command_seen = true;
-                return word.replace('_', "-");
+                return dashed;
             }
             word.clone()
         })
@@ -122,4 +119,24 @@ pub fn size(text: &str) -> Result<u64, String> {
         .ok()
         .and_then(|n| n.checked_mul(unit))
         .ok_or_else(|| format!("'{text}' is not a size: write 0x10000, 200K or 4MB"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_command_and_the_names_of_options_are_respelled() {
+        let words = ["--flash_mode=my_mode", "-k", "flash_key", "write_flash", "erase_flash", "--", "--a_b"].map(String::from);
+        let want = ["--flash-mode=my_mode", "-k", "flash_key", "write-flash", "erase_flash", "--", "--a_b"];
+        assert_eq!(modern_spelling(&words, &["write-flash", "erase-flash"]), want);
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        assert_eq!(size("0x1000"), Ok(4096));
+        assert_eq!(size("200K"), Ok(200 * 1024));
+        assert_eq!(size("4MB"), Ok(4 * 1024 * 1024));
+        assert!(size("4 bananas").is_err());
+    }
 }

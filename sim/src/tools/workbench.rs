@@ -1,7 +1,7 @@
 //! The desk that a command works at: a folder, a board, a source of random numbers.
 
 use super::Failure;
-use crate::flash::Flash;
+use crate::{device::Device, efuse::Efuses};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
     fs, io,
@@ -12,8 +12,8 @@ use std::{
 pub struct Workbench {
     root: PathBuf,
     confined: bool,
-    /// The flash chip of the board on the desk, if there is one.
-    pub flash: Option<Flash>,
+    /// The board on the desk, if there is one.
+    pub device: Option<Device>,
     /// Source of the random numbers that commands need (keys, IVs, padding).
     pub rng: ChaCha20Rng,
 }
@@ -24,14 +24,24 @@ const MAX_FILE: u64 = 256 * 1024 * 1024;
 impl Workbench {
     /// The desk of a scenario: commands see only `folder`, and `seed` decides every random number.
     pub fn confined(folder: &Path, seed: u64) -> Self {
-        Self { root: folder.into(), confined: true, flash: None, rng: ChaCha20Rng::seed_from_u64(seed) }
+        Self { root: folder.into(), confined: true, device: None, rng: ChaCha20Rng::seed_from_u64(seed) }
     }
 
     /// The desk of a shell user: any path, keys from the operating system's random numbers.
     pub fn shell() -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        Ok(Self { root: PathBuf::new(), confined: false, flash: None, rng: ChaCha20Rng::from_seed(seed) })
+        Ok(Self { root: PathBuf::new(), confined: false, device: None, rng: ChaCha20Rng::from_seed(seed) })
+    }
+
+    /// Whether the desk is that of a scenario, which sees nothing but its folder.
+    pub fn is_confined(&self) -> bool {
+        self.confined
+    }
+
+    /// The eFuses of the board on the desk.
+    pub fn efuses_mut(&mut self) -> Option<&mut Efuses> {
+        self.device.as_mut().map(|device| &mut device.efuses)
     }
 
     /// The real path behind `name`; in a scenario, only names inside its folder have one.

@@ -32,6 +32,9 @@ pub struct Cli {
     /// File that stands for the flash chip.
     #[arg(long, global = true, value_name = "FILE")]
     pub flash: Option<String>,
+    /// eFuse file of the chip that --flash stands for: what --encrypt takes the key from.
+    #[arg(long, global = true, value_name = "FILE", requires = "flash")]
+    pub efuses: Option<String>,
     /// Size of the erased chip to start with when that file does not exist: 4MB.
     #[arg(long, global = true, value_name = "SIZE", value_parser = size)]
     pub flash_chip_size: Option<u64>,
@@ -202,29 +205,16 @@ const COMMANDS: [&str; 8] =
 /// Rewrites the old spelling into the new one, and the tool's short options of two letters into their long form, which the
 /// parser understands. Values are left alone, also those before the command (`--before default_reset`).
 pub fn expand(words: &[String]) -> Vec<String> {
-    let mut command_seen = false;
-    let mut options_end = false;
-    let rewrite = |word: &String| match word.as_str() {
-        _ if options_end => word.clone(),
-        "--" => {
-            options_end = true;
-            word.clone()
-        }
-        "-fm" => "--flash-mode".into(),
-        "-ff" => "--flash-freq".into(),
-        "-fs" => "--flash-size".into(),
-        "-sc" => "--spi-connection".into(),
-        option if option.starts_with("--") => modern_spelling(std::slice::from_ref(word)).concat(),
-        other => {
-            let dashed = other.replace('_', "-");
-            match !command_seen && COMMANDS.contains(&dashed.as_str()) {
-                true => {
-                    command_seen = true;
-                    dashed
-                }
-                false => word.clone(),
-            }
-        }
-    };
-    words.iter().map(rewrite).collect()
+    let mut words = modern_spelling(words, &COMMANDS);
+    for word in words.iter_mut().take_while(|word| *word != "--") {
+        let long = match word.as_str() {
+            "-fm" => "--flash-mode",
+            "-ff" => "--flash-freq",
+            "-fs" => "--flash-size",
+            "-sc" => "--spi-connection",
+            _ => continue,
+        };
+        *word = long.into();
+    }
+    words
 }

@@ -24,6 +24,8 @@ mod regions;
 mod write;
 
 use super::{Failure, Workbench};
+use crate::efuse::Efuses;
+use crate::device::Device;
 use crate::flash::{Flash, FlashError};
 use args::{Cli, Command};
 use clap::Parser;
@@ -76,21 +78,40 @@ fn on_chip(
     cli: &Cli,
     command: impl FnOnce(&mut Workbench, &mut Flash) -> Result<String, Failure>,
 ) -> Result<String, Failure> {
-    let Some(name) = &cli.flash else {
-        let mut flash = bench.flash.clone().ok_or_else(|| {
-            Failure::new("no board: name the file that stands for the flash chip, as in `esptool --flash chip.bin …` (with `--flash-chip-size 4MB` to start erased)")
-        })?;
-        let text = command(bench, &mut flash)?;
-        bench.flash = Some(flash);
+    if let Some(name) = &cli.flash {
+        let before = load(bench, name, cli.flash_chip_size)?;
+        let flash = before.clone().map_or_else(|| erased(name, cli.flash_chip_size), Ok)?;
+        bench.device = Some(Device::new(flash, efuses(bench, cli)?));
+        let text = on_board(bench, command)?;
+        let after = bench.device.take().map(|device| device.flash);
+        if let Some(after) = after.filter(|after| before.as_ref() != Some(after)) {
+            bench.write(name, &after.to_bytes())?;
+        }
         return Ok(text);
-    };
-    let before = load(bench, name, cli.flash_chip_size)?;
-    let mut flash = before.clone().map_or_else(|| erased(name, cli.flash_chip_size), Ok)?;
-    let text = command(bench, &mut flash)?;
-    if before.as_ref() != Some(&flash) {
-        bench.write(name, &flash.to_bytes())?;
     }
+    on_board(bench, command)
+}
+
+fn on_board(
+    bench: &mut Workbench,
+    command: impl FnOnce(&mut Workbench, &mut Flash) -> Result<String, Failure>,
+) -> Result<String, Failure> {
+    let no_board = || {
+        Failure::new("no board: name the file that stands for the flash chip, as in `esptool --flash chip.bin …` (with `--flash-chip-size 4MB` to start erased)")
+    };
+    let mut flash = bench.device.as_ref().ok_or_else(no_board)?.flash.clone();
+    let text = command(bench, &mut flash)?;
+    bench.device.as_mut().ok_or_else(no_board)?.flash = flash;
     Ok(text)
+}
+
+/// The eFuses that belong to the chip in a file: the given ones, or virgin ones.
+fn efuses(bench: &Workbench, cli: &Cli) -> Result<Efuses, Failure> {
+    let chip = Chip::from_str(&cli.chip).ok();
+    match &cli.efuses {
+        Some(file) => Efuses::parse(&bench.read(file)?, chip).map_err(|e| Failure::new(format!("{file}: {e}"))),
+        None => Ok(Efuses::new(chip.unwrap_or(Chip::Esp32))),
+    }
 }
 
 /// The chip in the file, or `None` where there is no such file.

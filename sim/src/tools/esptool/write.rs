@@ -4,8 +4,8 @@ use super::args::WriteFlash;
 use super::regions::{self, Region};
 use super::{Failure, Workbench, fatal, image_info, need_chip};
 use crate::flash::Flash;
-use dryburn::Chip;
-use dryburn::chip::FlashCipher;
+use dryburn::flash_encryption::FlashCipher;
+use dryburn::{Chip, chip, efuse};
 use std::fmt::Write as _;
 
 /// Erases the sectors of each file, programs it and reads it back. All checks come before the first erase.
@@ -97,8 +97,8 @@ fn check_chip(file: &Region, chip: Option<Chip>) -> Result<(), Failure> {
 /// Encrypted data starts at, and is filled with `0xFF` to, a multiple of the cipher's unit (formats sheet §4.3, §5.2).
 fn pad_to_cipher_unit(file: &mut Region, chip: Chip) -> Result<(), Failure> {
     let unit: u32 = match chip.spec().flash_cipher {
-        FlashCipher::AddressTweakedAes256 => 32,
-        FlashCipher::Xts { .. } => 16,
+        chip::FlashCipher::AddressTweakedAes256 => 32,
+        chip::FlashCipher::Xts { .. } => 16,
     };
     if !file.address.is_multiple_of(unit) {
         return Err(fatal(format!(
@@ -111,7 +111,13 @@ fn pad_to_cipher_unit(file: &mut Region, chip: Chip) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Encrypts `data` for `address` with the key that is burned into the board's eFuses, as the chip's controller does.
-fn encrypt_as_device(_board: &Workbench, _address: u32, _data: &mut [u8]) -> Result<(), Failure> {
-    Err(Failure::new("write-flash --encrypt: not modelled yet: the board has no eFuses to take the key from"))
+/// Encrypts as the flash controller does in download mode: with the key that is burned, and only while eFuse allows it.
+fn encrypt_as_device(bench: &Workbench, address: u32, data: &mut [u8]) -> Result<(), Failure> {
+    let Some(device) = &bench.device else { return Err(fatal("no board to take the flash encryption key from")) };
+    let locks = ["DISABLE_DL_ENCRYPT", "DIS_DOWNLOAD_MANUAL_ENCRYPT"];
+    if let Some(lock) = locks.into_iter().find(|lock| efuse::read(&device.efuses, lock) == 1) {
+        return Err(fatal(format!("{lock} is burned: this chip no longer encrypts in download mode")));
+    }
+    let cipher = FlashCipher::new(&device.efuses.flash_key());
+    cipher.encrypt(address, data).map_err(|e| fatal(e.to_string()))
 }

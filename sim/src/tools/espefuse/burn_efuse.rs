@@ -1,0 +1,180 @@
+//! burn-efuse: named fields (formats sheet §8.5).
+
+use super::{
+    super::{Failure, number},
+    Command,
+    format::{bits, number as bits_to_number, value},
+    session::{Force, Session},
+};
+use dryburn::{
+    Chip,
+    efuse::{Field, FieldKind, KeyPurpose, blocks, read},
+};
+
+/// Fields that the tool counts up by itself when no value is given.
+const COUNTERS: &[&str] = &["SPI_BOOT_CRYPT_CNT", "SECURE_VERSION"];
+
+pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
+    if command.positional.is_empty() {
+        return Err(Failure::new("burn-efuse: name at least one eFuse field and its new value"));
+    }
+    let mut wanted: Vec<(&'static Field, Vec<u8>)> = Vec::new();
+    for pair in command.positional.chunks(2) {
+        let [name, rest @ ..] = pair else { continue };
+        let field = find(session, name)?;
+        let new = new_value(session, field, rest.first().map(String::as_str))?;
+        // named twice: the last value counts
+        match wanted.iter_mut().find(|(f, _)| f.name == field.name) {
+            Some(slot) => slot.1 = new,
+            None => wanted.push((field, new)),
+        }
+    }
+    announce(session, &wanted);
+    let force = Force { on: command.flag("--force"), hint: false };
+    for (field, new) in &wanted {
+        let hidden = field.kind == FieldKind::Bytes && !field.read_disable.is_empty();
+        if hidden {
+            session.say(&format!("    - '{}' (hidden) -> (hidden)", field.name));
+        } else {
+            let old = bits(session.e, field);
+            session.say(&format!("    - '{}' {} -> {}", field.name, value(field, &old), value(field, new)));
+        }
+        if matches!(field.name, "MAC") {
+            return Err(Failure::new("Writing Factory MAC address is not supported"));
+        }
+        if field.name == "ADC_VREF" || field.category == "calibration" {
+            return Err(Failure::new(format!("Burning {} is not supported.", field.name)));
+        }
+        session.stage(field, new, force)?;
+    }
+    session.say("");
+    session.finish(true)?;
+    if session.batch { Ok(()) } else { check(session, &wanted) }
+}
+
+fn find(session: &Session, name: &str) -> Result<&'static Field, Failure> {
+    session.field(name).ok_or_else(|| {
+        let known: Vec<&str> = session.e.fields().iter().map(|f| f.name).collect();
+        let text = format!("Invalid eFuse name '{name}'. Available eFuse names: ['{}']", known.join("', '"));
+        Failure::new(text)
+    })
+}
+
+/// The new value of a field as little-endian bits.
+fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec<u8>, Failure> {
+    let name = field.name;
+    let too_large = |n: u64| {
+        let (len, last) = (field.len, 1_u64.checked_shl(field.len.into()).map_or(u64::MAX, |n| n - 1));
+        Failure::new(format!(
+            "{n} is too large an unsigned integer for a bitstring of length {len}. The allowed range is [0, {last}]."
+        ))
+    };
+    let parse = |text: &str| number(text).map_err(|e| Failure::new(format!("eFuse '{name}': {e}")));
+    match (field.kind, text) {
+        (FieldKind::Bool, None) => Ok(vec![1]),
+        (FieldKind::Bool, Some(text)) => match parse(text)? {
+            1 => Ok(vec![1]),
+            n => Err(Failure::new(format!(
+                "New value is not accepted for eFuse '{name}' (will always burn 0->1), given value={n}"
+            ))),
+        },
+        (FieldKind::Uint, None) if counts(session.e.chip(), name) => {
+            let old = bits_to_number(&bits(session.e, field));
+            let next = (old << 1 | 1) & (1_u64.checked_shl(field.len.into()).unwrap_or(0)).wrapping_sub(1);
+            Ok(next.to_le_bytes().to_vec())
+        }
+        (_, None) => Err(Failure::new(format!("New value required for eFuse '{name}' (given None)"))),
+        (FieldKind::Uint, Some(text)) => {
+            let purpose = KeyPurpose::from_name(session.e.chip(), text)
+                .filter(|_| name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H"));
+            let n = match purpose {
+                Some(purpose) => purpose.value().into(),
+                None => parse(text)?,
+            };
+            if n == 0 {
+                return Err(Failure::new(format!("New value should not be 0 for '{name}' (given value= {n})")));
+            }
+            if field.len < 64 && n >> field.len != 0 {
+                return Err(too_large(n));
+            }
+            Ok(n.to_le_bytes().to_vec())
+        }
+        (FieldKind::Bytes, Some(text)) => bytes(field, text),
+    }
+}
+
+fn counts(chip: Chip, name: &str) -> bool {
+    chip != Chip::Esp32 && COUNTERS.contains(&name)
+}
+
+/// Bytes in hex in memory order; a MAC with colons in printed order, which is the reverse.
+fn bytes(field: &Field, text: &str) -> Result<Vec<u8>, Failure> {
+    let name = field.name;
+    let is_mac = text.contains(':');
+    let digits = text.strip_prefix("0x").unwrap_or(text).replace(':', "");
+    let nibbles = digits.chars().map(|c| c.to_digit(16)).collect::<Option<Vec<u32>>>();
+    let nibbles =
+        nibbles.ok_or_else(|| Failure::new(format!("eFuse '{name}': the new value is not written in hex digits")))?;
+    if nibbles.len() * 4 != usize::from(field.len) {
+        let (expected, found) = (field.len, nibbles.len() * 4);
+        return Err(Failure::new(format!(
+            "The length of eFuse '{name}' ({expected} bits) (given len of the new value= {found} bits)"
+        )));
+    }
+    let mut out: Vec<u8> = nibbles.chunks(2).map(|pair| pair.iter().fold(0, |byte, n| byte << 4 | *n as u8)).collect();
+    if is_mac {
+        out.reverse();
+    }
+    Ok(out)
+}
+
+/// The list of what will be burned, by block, with a warning where a block can be burned once only.
+fn announce(session: &mut Session, wanted: &[(&'static Field, Vec<u8>)]) {
+    session.say("The eFuses to burn:");
+    let coded = session.e.chip() != Chip::Esp32 || read(&*session.e, "CODING_SCHEME") == 1;
+    let mut attention = "";
+    for n in 0..blocks(session.e.chip()).len() {
+        let names: Vec<&str> = wanted.iter().filter(|(f, _)| usize::from(f.block) == n).map(|(f, _)| f.name).collect();
+        if names.is_empty() {
+            continue;
+        }
+        session.say(&format!("  from BLOCK{n}"));
+        for name in &names {
+            session.say(&format!("     - {name}"));
+        }
+        let table = session.e.fields().iter();
+        let others: Vec<&str> = table
+            .filter(|f| usize::from(f.block) == n && f.category != "calibration" && !names.contains(&f.name))
+            .map(|f| f.name)
+            .collect();
+        if coded && n > 0 && !others.is_empty() {
+            session.say(
+                "    ATTENTION! This BLOCK uses NOT the NONE coding scheme and after 'BURN', these efuses can not be burned in the feature:",
+            );
+            session.say(&format!("               ['{}']", others.join("', '")));
+        }
+        if coded && n > 0 {
+            attention = " (see 'ATTENTION!' above)";
+        }
+    }
+    session.say(&format!("\nBurning eFuses{attention}:"));
+}
+
+/// Reads back: a value that is not what was asked for means that the burn failed (the bits are burned all the same).
+fn check(session: &mut Session, wanted: &[(&'static Field, Vec<u8>)]) -> Result<(), Failure> {
+    let mut good = true;
+    for (field, new) in wanted {
+        let now = bits(session.e, field);
+        let same = now.iter().enumerate().all(|(i, byte)| new.get(i).copied().unwrap_or(0) == *byte);
+        if !same && !session.read_protected(field) && field.kind != FieldKind::Bytes {
+            let (now, new) = (value(field, &now), value(field, new));
+            session.say(&format!("{now} -> {new} Efuse {} failed to burn. Protected?", field.name));
+            good = false;
+        }
+    }
+    if !good {
+        return Err(Failure::new("The burn was not successful."));
+    }
+    session.say("Successful.");
+    Ok(())
+}

@@ -1,0 +1,187 @@
+use super::super::{Output, Workbench, run};
+use crate::{device::Device, efuse::Efuses, flash::Flash};
+use dryburn::{
+    Chip,
+    efuse::{Efuse, read, security::crypt_count},
+};
+use std::{fs, path::PathBuf};
+
+fn vector(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/efuse").join(name);
+    fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A folder with key files: k32 counts 00..1f, and so on.
+fn board(efuses: Efuses) -> Device {
+    Device::new(Flash::new(Flash::MIN_SIZE).unwrap(), efuses)
+}
+
+fn desk() -> (tempfile::TempDir, Workbench) {
+    let dir = tempfile::tempdir().unwrap();
+    for n in [16_u8, 24, 32, 64] {
+        fs::write(dir.path().join(format!("k{n}.bin")), (0..n).collect::<Vec<u8>>()).unwrap();
+    }
+    let bench = Workbench::confined(dir.path(), 1);
+    (dir, bench)
+}
+
+fn exec(bench: &mut Workbench, line: &str) -> Output {
+    run(bench, &line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+}
+
+#[track_caller]
+fn ok(bench: &mut Workbench, line: &str) -> String {
+    let out = exec(bench, line);
+    assert_eq!(out.status, 0, "{line}\n{}", out.text);
+    out.text
+}
+
+/// The commands that made the vectors with the vendor's tool give the same files, byte for byte.
+#[test]
+fn virt_files_equal_the_vendors() {
+    let (dir, mut bench) = desk();
+    fs::copy(
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/efuse/pubkey_digest_p256.bin"),
+        dir.path().join("p256.bin"),
+    )
+    .unwrap();
+    for (chip, name, commands) in [
+        ("esp32", "esp32_blank", &["summary"][..]),
+        (
+            "esp32",
+            "esp32_fe",
+            &[
+                "burn-key flash_encryption k32.bin --no-protect-key",
+                "burn-efuse FLASH_CRYPT_CNT 1 FLASH_CRYPT_CONFIG 0xF",
+            ],
+        ),
+        ("esp32", "esp32_sb1", &["burn-key secure_boot_v1 k32.bin --no-protect-key", "burn-efuse ABS_DONE_0 1"]),
+        (
+            "esp32",
+            "esp32_34",
+            &[
+                "burn-efuse CODING_SCHEME 1",
+                "burn-key flash_encryption k24.bin --no-protect-key",
+                "burn-key flash_encryption k24.bin --no-protect-key",
+            ],
+        ),
+        (
+            "esp32c3",
+            "esp32c3_fe",
+            &["burn_key BLOCK_KEY0 k32.bin XTS_AES_128_KEY", "burn-key BLOCK_KEY1 k32.bin HMAC_UP"],
+        ),
+        (
+            "esp32c2",
+            "esp32c2_der",
+            &[
+                "burn-key BLOCK_KEY0 k16.bin XTS_AES_128_KEY_DERIVED_FROM_128_EFUSE_BITS --no-read-protect --no-write-protect",
+            ],
+        ),
+        (
+            "esp32c2",
+            "esp32c2_both",
+            &[
+                "burn-key BLOCK_KEY0 k16.bin XTS_AES_128_KEY_DERIVED_FROM_128_EFUSE_BITS BLOCK_KEY0 p256.bin SECURE_BOOT_DIGEST",
+            ],
+        ),
+        ("esp32c2", "esp32c2_256", &["burn-key BLOCK_KEY0 k32.bin XTS_AES_128_KEY --no-read-protect"]),
+    ] {
+        for command in commands {
+            ok(
+                &mut bench,
+                &format!("espefuse --do-not-confirm --virt --chip {chip} --path-efuse-file {name}.virt {command}"),
+            );
+        }
+        let made = fs::read(dir.path().join(format!("{name}.virt"))).unwrap();
+        assert!(made == vector(&format!("{name}.virt")), "{name}");
+    }
+}
+
+#[test]
+fn the_board_keeps_the_key_that_nobody_may_read() {
+    let (_dir, mut bench) = desk();
+    bench.device = Some(board(Efuses::new(Chip::Esp32)));
+    let text = ok(&mut bench, "espefuse.py --port COM3 --do-not-confirm burn_key flash_encryption k32.bin");
+    assert!(text.contains("Disabling read to key block...") && !text.contains("1f 1e"), "{text}");
+    ok(&mut bench, "espefuse.py burn_efuse FLASH_CRYPT_CONFIG 0xf FLASH_CRYPT_CNT 1");
+    let board = bench.efuses_mut().unwrap();
+    assert_eq!((board.read_word(1, 0), crypt_count(board).enabled()), (0, true));
+    let key = std::array::from_fn(|i| i as u8);
+    assert!(board.flash_key() == FlashKey::Esp32 { key, config: 0xF });
+    let again = exec(&mut bench, "espefuse burn-key flash_encryption k32.bin");
+    assert_eq!(again.status, 2);
+    assert!(again.text.contains("BLOCK1 is read-protected"), "{}", again.text);
+}
+
+#[test]
+fn refusals_burn_nothing() {
+    let (_dir, mut bench) = desk();
+    bench.device = Some(board(Efuses::new(Chip::Esp32c3)));
+    ok(&mut bench, "espefuse burn-efuse SECURE_VERSION 3");
+    let before = bench.efuses_mut().cloned();
+    for (line, message) in [
+        ("burn-efuse SECURE_VERSION 1", "cannot be cleared (value will be 0x0003)"),
+        ("burn-efuse NOSUCH 1", "Invalid eFuse name 'NOSUCH'"),
+        ("burn-efuse SECURE_BOOT_EN 0", "will always burn 0->1"),
+        ("burn-efuse KEY_PURPOSE_0 16", "too large an unsigned integer"),
+        ("burn-key BLOCK_KEY0 k24.bin USER", "Incorrect key file size 24"),
+        ("burn-key BLOCK_KEY0 k32.bin XTS_AES_256_KEY", "is not one of"),
+        ("burn-key BLOCK_KEY9 k32.bin USER", "'BLOCK_KEY9' is not one of"),
+        ("burn-key BLOCK_KEY0 none.bin USER", "none.bin: no such file"),
+        ("burn-key BLOCK_KEY0 k32.bin ECDSA_KEY", "not modelled yet"),
+        ("burn-bit BLOCK3 5", "not modelled yet"),
+        ("burn-key BLOCK_KEY0 k32.bin HMAC_UP burn-efuse SECURE_VERSION 1", "cannot be cleared"),
+        ("--chip esp32 summary", "board is an ESP32-C3, not an ESP32"),
+        ("", "no command"),
+    ] {
+        let out = exec(&mut bench, &format!("espefuse {line}"));
+        assert_eq!(out.status, 2, "{line}\n{}", out.text);
+        assert!(out.text.contains(message), "{line}\n{}", out.text);
+        assert!(bench.efuses_mut().cloned() == before, "{line}");
+    }
+}
+
+#[test]
+fn commands_in_a_row_are_burned_together() {
+    let (_dir, mut bench) = desk();
+    bench.device = Some(board(Efuses::new(Chip::Esp32s3)));
+    let line = "espefuse burn-key BLOCK_KEY0 k64.bin XTS_AES_256_KEY burn-efuse SPI_BOOT_CRYPT_CNT 7 SECURE_VERSION 1";
+    let text = ok(&mut bench, line);
+    assert_eq!(text.matches("Batch mode is enabled").count(), 2);
+    assert_eq!(text.matches("This is an irreversible operation!").count(), 1);
+    let board = bench.efuses_mut().unwrap();
+    assert_eq!(
+        [read(board, "KEY_PURPOSE_0"), read(board, "KEY_PURPOSE_1"), read(board, "SPI_BOOT_CRYPT_CNT")],
+        [2, 3, 7]
+    );
+    assert!(board.flash_key() == FlashKey::Xts256(std::array::from_fn(|i| i as u8)));
+}
+
+#[test]
+fn what_is_shown_is_read_back() {
+    let (dir, mut bench) = desk();
+    bench.device = Some(board(Efuses::new(Chip::Esp32c3)));
+    ok(&mut bench, "espefuse burn-key BLOCK_KEY1 k32.bin USER burn-efuse SPI_BOOT_CRYPT_CNT 1 SECURE_VERSION 7");
+    let board = bench.efuses_mut().cloned().unwrap();
+    ok(&mut bench, "espefuse summary --format json --file s.json");
+    ok(&mut bench, "espefuse dump --format joint --file-name joint.bin");
+    ok(&mut bench, "espefuse dump --format token --file-name token.txt");
+    let dump = ok(&mut bench, "espefuse dump");
+    fs::write(dir.path().join("dump.txt"), dump).unwrap();
+    for name in ["s.json", "joint.bin", "token.txt", "dump.txt"] {
+        let bytes = fs::read(dir.path().join(name)).unwrap();
+        assert!(Efuses::parse(&bytes, Some(Chip::Esp32c3)).is_ok_and(|e| e == board), "{name}");
+    }
+    assert!(ok(&mut bench, "espefuse summary --format value_only SPI_BOOT_CRYPT_CNT").ends_with("\nEnable\n"));
+    assert!(ok(&mut bench, "espefuse summary").contains("= Enable R/W (0b001)\n"));
+}
+
+/// The token that the vendor's tool 5.6 prints for the same burns.
+#[test]
+fn the_token_equals_the_vendors() {
+    let (_dir, mut bench) = desk();
+    bench.device = Some(board(Efuses::new(Chip::Esp32c3)));
+    ok(&mut bench, "espefuse burn-efuse SECURE_VERSION 3 burn-efuse WR_DIS 3");
+    let text = ok(&mut bench, "espefuse dump --format token");
+    assert!(text.contains("EFSR:esp32c3:000:AwAAAAAAAAAAAAAAAAAAAADAAAAAAAAA::::::::::::x-VuRA\n"), "{text}");
+}
