@@ -1,0 +1,3 @@
+//! proptest strategies for what the model reads and holds.
+
+pub mod scenario;
