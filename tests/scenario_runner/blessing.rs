@@ -54,6 +54,20 @@ fn bless_refuses_only_where_the_cells_of_the_matrix_differ() {
     assert_eq!(because, Some("not blessed: the cells of the matrix differ"));
 }
 
+#[test]
+fn bless_never_lets_three_dots_swallow_what_was_expected() {
+    let (text, ..) = bless(&case("$ echo 'x\\nboot:0x1\\ny'\n...\nboot:0x2\n...\n"));
+    assert_eq!(text, case("$ echo 'x\\nboot:0x1\\ny'\n...\nboot:0x1\n...\n"));
+    for expected in ["...\nboot\n...\n", "...\nboot\n", "boot\n...\n", "...\nboot\nz\n"] {
+        let before = case(&format!("$ echo 'x\\ny\\nz'\n{expected}"));
+        let (text, summary, _) = bless(&before);
+        assert_eq!(text, before);
+        assert_eq!((summary.exit_code(), summary.documents[0].blessed), (1, 0), "{expected}");
+        let because = summary.documents[0].cases[0].because.as_deref().unwrap();
+        assert!(because.contains("is gone and the `...` beside it would hide that"), "{because}");
+    }
+}
+
 proptest! {
     #[test]
     fn blessed_documents_pass(text in strategy::document_text()) {

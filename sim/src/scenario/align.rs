@@ -4,6 +4,10 @@ use super::pattern;
 
 /// Above this many pairs of lines the shortest difference is not searched for: what differs is shown as a whole.
 const MAX_PAIRS: usize = 4_000_000;
+/// What a missing or an extra line costs in an alignment.
+const GAP: u32 = 3;
+/// What a line costs that reads much like the expected one. Cheaper than a gap, so that a `...` does not swallow it.
+const CHANGE: u32 = 2;
 
 /// One entry of an alignment; numbers are indices of the expected and actual lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +57,7 @@ impl Comparison {
         tail.is_some_and(|tail| starts_with(tail, last))
     }
 
-    /// The alignment with the fewest missing and extra lines.
+    /// The alignment with the fewest missing and extra lines; a changed line is both, one after the other.
     pub(super) fn align(&self) -> Vec<Op> {
         let (n, m) = (self.expected.len(), self.actual.len());
         let same = |i: usize, j: usize| {
@@ -68,7 +72,11 @@ impl Comparison {
             ops.extend((head..m).map(Op::Extra));
             return ops;
         }
-        // cost[i][j]: the fewest missing and extra lines from expected line head + i and actual line head + j on.
+        let alike = |i: usize, j: usize| {
+            let expected = self.expected.get(i).and_then(Option::as_ref);
+            expected.zip(self.actual.get(j)).is_some_and(|(e, a)| alike(e, a))
+        };
+        // cost[i][j]: the least cost from expected line head + i and actual line head + j on.
         let mut cost = vec![vec![0_u32; columns.saturating_add(1)]; rows.saturating_add(1)];
         let get =
             |cost: &[Vec<u32>], i: usize, j: usize| cost.get(i).and_then(|row| row.get(j)).copied().unwrap_or(u32::MAX);
@@ -80,9 +88,13 @@ impl Comparison {
                     None if j == columns => 0,
                     Some(None) => down.min(right),
                     _ => {
-                        let diagonal =
-                            if same(e, a) { get(&cost, i.saturating_add(1), j.saturating_add(1)) } else { u32::MAX };
-                        diagonal.min(down.saturating_add(1)).min(right.saturating_add(1))
+                        let diagonal = get(&cost, i.saturating_add(1), j.saturating_add(1));
+                        let diagonal = match () {
+                            () if same(e, a) => diagonal,
+                            () if alike(e, a) => diagonal.saturating_add(CHANGE),
+                            () => u32::MAX,
+                        };
+                        diagonal.min(down.saturating_add(GAP)).min(right.saturating_add(GAP))
                     }
                 };
                 if let Some(cell) = cost.get_mut(i).and_then(|row| row.get_mut(j)) {
@@ -105,7 +117,11 @@ impl Comparison {
             } else if same(e, a) && get(&cost, i.saturating_add(1), j.saturating_add(1)) == here {
                 ops.push(Op::Same(e, a));
                 (i, j) = (i.saturating_add(1), j.saturating_add(1));
-            } else if i < rows && (j >= columns || down.saturating_add(1) == here) {
+            } else if alike(e, a) && get(&cost, i.saturating_add(1), j.saturating_add(1)).saturating_add(CHANGE) == here
+            {
+                ops.extend([Op::Missing(e), Op::Extra(a)]);
+                (i, j) = (i.saturating_add(1), j.saturating_add(1));
+            } else if i < rows && (j >= columns || down.saturating_add(GAP) == here) {
                 ops.push(Op::Missing(e));
                 i = i.saturating_add(1);
             } else {
@@ -115,6 +131,16 @@ impl Comparison {
         }
         ops
     }
+}
+
+/// Whether two lines share at least half of the longer one at their ends.
+fn alike(expected: &str, actual: &str) -> bool {
+    let (e, a) = (expected.as_bytes(), actual.as_bytes());
+    let head = e.iter().zip(a).take_while(|(e, a)| e == a).count();
+    let room = e.len().min(a.len()).saturating_sub(head);
+    let tail = e.iter().rev().zip(a.iter().rev()).take(room).take_while(|(e, a)| e == a).count();
+    let longer = e.len().max(a.len());
+    longer > 0 && head.saturating_add(tail) >= longer.div_ceil(2)
 }
 
 fn starts_with(actual: &[String], expected: &[Option<String>]) -> bool {
@@ -155,7 +181,10 @@ mod tests {
         use Op::*;
         assert_eq!(compare("a b c", "a x c").align(), [Same(0, 0), Missing(1), Extra(1), Same(2, 2)]);
         assert_eq!(compare("a ... c", "a x y d").align(), [Same(0, 0), Any(1, 1..4), Missing(2)]);
-        assert_eq!(compare("a ... c", "b x c").align(), [Missing(0), Extra(0), Any(1, 1..2), Same(2, 2)]);
+        assert_eq!(compare("a ... c", "b x c").align(), [Missing(0), Any(1, 0..2), Same(2, 2)]);
+        // A line that reads much like the expected one is its change, and no part of the `...` around it.
+        let around = compare("... boot:0x2 ...", "x boot:0x1 y");
+        assert_eq!(around.align(), [Any(0, 0..1), Missing(1), Extra(1), Any(2, 2..3)]);
         assert_eq!(compare("", "a").align(), [Extra(0)]);
     }
 

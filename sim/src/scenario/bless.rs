@@ -1,7 +1,8 @@
 //! Rewriting what documents expect: `--bless`.
 //!
 //! Only the lines below a command change, and of those only the ones that do not match: a `...` or a `…` that still
-//! matches stays as the author wrote it.
+//! matches stays as the author wrote it. A step whose expected line is gone next to a `...` is refused: the `...` would
+//! hide that, and the scenario could no longer fail where its author wanted it to.
 
 use super::{
     Cell, Document, Step,
@@ -76,9 +77,11 @@ fn expectation(document: &Document, step: &Step, runs: &[&StepRun]) -> Result<(V
     }
     // Cells that print the same text agree; so do cells that print the same text but for their own values.
     for unfill in [false, true] {
-        let mut candidates = runs.iter().map(|run| (run, new_lines(document, step, run, unfill)));
-        let Some((_, first)) = candidates.next() else { continue };
-        let agree = candidates.all(|(_, lines)| lines == first);
+        let candidates: Result<Vec<_>, String> =
+            runs.iter().map(|run| new_lines(document, step, run, unfill)).collect();
+        let mut candidates = candidates?.into_iter();
+        let Some(first) = candidates.next() else { continue };
+        let agree = candidates.all(|lines| lines == first);
         if agree && runs.iter().all(|run| holds(document, &first, run)) {
             return Ok((first, status));
         }
@@ -100,21 +103,40 @@ fn holds(document: &Document, lines: &[String], run: &StepRun) -> bool {
 }
 
 /// The expectation that one cell would have: what still matches as it was written, what was printed where it does not.
-fn new_lines(document: &Document, step: &Step, run: &StepRun, unfill: bool) -> Vec<String> {
-    let Some(cell) = cell_of(document, run) else { return Vec::new() };
+fn new_lines(document: &Document, step: &Step, run: &StepRun, unfill: bool) -> Result<Vec<String>, String> {
+    let Some(cell) = cell_of(document, run) else { return Ok(Vec::new()) };
     let ops = comparison(cell, &mut step.expected.iter().map(|e| e.text.as_str()), run).align();
+    if let Some(line) = swallowed(&ops).and_then(|at| step.expected.get(at)).map(|e| e.line) {
+        return Err(format!("line {line} is gone and the `...` beside it would hide that: edit it by hand"));
+    }
     let kept = |at: &usize| step.expected.get(*at).map(|e| e.text.clone());
     let printed = |at: &usize| {
         let line = run.actual.get(*at)?;
         Some(harmless(step, &if unfill { unfilled(cell, line) } else { line.clone() }))
     };
-    ops.iter()
-        .filter_map(|op| match op {
-            Op::Same(e, _) | Op::Any(e, _) => kept(e),
-            Op::Missing(_) => None,
-            Op::Extra(a) => printed(a),
-        })
-        .collect()
+    let lines = ops.iter().filter_map(|op| match op {
+        Op::Same(e, _) | Op::Any(e, _) => kept(e),
+        Op::Missing(_) => None,
+        Op::Extra(a) => printed(a),
+    });
+    Ok(lines.collect())
+}
+
+/// An expected line that is missing beside a `...`, with nothing printed in its place.
+fn swallowed(ops: &[Op]) -> Option<usize> {
+    let is_change = |op: &Op| matches!(op, Op::Missing(_) | Op::Extra(_));
+    let mut after_any = false;
+    let mut runs = ops.chunk_by(|a, b| is_change(a) == is_change(b)).peekable();
+    while let Some(run) = runs.next() {
+        let missing = run.iter().find_map(|op| if let Op::Missing(e) = op { Some(*e) } else { None });
+        let replaced = run.iter().any(|op| matches!(op, Op::Extra(_)));
+        let before_any = runs.peek().is_some_and(|next| matches!(next.first(), Some(Op::Any(..))));
+        if missing.is_some() && !replaced && (after_any || before_any) {
+            return missing;
+        }
+        after_any = matches!(run.last(), Some(Op::Any(..)));
+    }
+    None
 }
 
 /// Replaces the cell's values by `{key}`, longer values first; values of one or two characters would match by chance.

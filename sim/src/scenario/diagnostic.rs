@@ -18,7 +18,7 @@ pub struct Diagnostic {
     pub label: String,
     /// What to do about it.
     pub help: Option<String>,
-    excerpt: Option<Excerpt>,
+    excerpt: Option<Box<Excerpt>>,
 }
 
 /// The line that is meant, and the bytes within it.
@@ -70,7 +70,7 @@ impl Diagnostic {
             title: flaw.title,
             label: flaw.label,
             help: flaw.help,
-            excerpt: Some(Excerpt { text, span: from..to }),
+            excerpt: Some(Box::new(Excerpt { text, span: from..to })),
         }
     }
 

@@ -73,7 +73,7 @@ mod tests {
             ("# only", vec![]),
             ("'|' \\$x \"\\$y\"", vec!["|", "$x", "$y"]),
         ] {
-            assert_eq!(split_str(text).as_deref(), Ok(&*words), "{text}");
+            assert_eq!(split_str(text), Ok(words.into_iter().map(String::from).collect()), "{text}");
         }
     }
 
