@@ -54,6 +54,11 @@ impl Diagnostic {
         Self { path: path.into(), line: 0, column: 0, title: title.into(), label: String::new(), help, excerpt: None }
     }
 
+    /// The same diagnostic, about the line `line`.
+    pub(super) fn at_line(self, line: usize) -> Self {
+        Self { line, column: 1, ..self }
+    }
+
     /// Places `flaw` in the document `path` whose text is `source`.
     pub(super) fn place(path: &str, source: &str, flaw: Flaw) -> Self {
         let start = floor_boundary(source, flaw.span.start);
@@ -84,7 +89,11 @@ impl Diagnostic {
                 let snippet = Snippet::source(&excerpt.text).path(&self.path).line_start(self.line).annotation(mark);
                 title.element(snippet)
             }
-            None => Group::with_title(title).element(Origin::path(&self.path)),
+            None if self.line == 0 => Group::with_title(title).element(Origin::path(&self.path)),
+            None => {
+                let origin = Origin::path(&self.path).line(self.line).char_column(self.column);
+                Group::with_title(title).element(origin)
+            }
         };
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help));

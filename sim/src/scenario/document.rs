@@ -10,6 +10,8 @@ pub struct Document {
     pub path: String,
     /// The text of the first `#` heading, or the file's name.
     pub title: String,
+    /// Line of the `device` block's opening fence, from 1.
+    pub device_line: usize,
     /// The `device` block as written.
     pub device: Device,
     /// The `partitions` block: CSV text, lines ended by `\n`.

@@ -28,6 +28,7 @@ impl Document {
 
     /// Forgets line numbers and byte ranges, so that two readings of the same document compare equal.
     pub fn forget_positions(&mut self) {
+        self.device_line = 0;
         for case in &mut self.cases {
             case.line = 0;
         }

@@ -179,7 +179,8 @@ impl<'a, 'f> Reader<'a, 'f> {
             Some(title) => title.to_string(),
             None => default_title(self.path),
         };
-        Some(Document { path: self.path.into(), title, device, partitions, cells, setup: self.setup, cases })
+        let (path, device_line, setup) = (self.path.into(), fence.open.number, self.setup);
+        Some(Document { path, title, device_line, device, partitions, cells, setup, cases })
     }
 }
 

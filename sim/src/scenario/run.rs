@@ -140,7 +140,8 @@ fn run_document(
             if cases.is_empty() {
                 return CellRun::default();
             }
-            CellRunner { path: &document.path, number, cell, bless, maker }.run(setup, &cases)
+            let (path, device_line) = (&document.path, document.device_line);
+            CellRunner { path, device_line, number, cell, bless, maker }.run(setup, &cases)
         })
         .collect();
     let first = document.cells.first();
@@ -163,6 +164,7 @@ fn title_of(document: &Document, cell: &Cell) -> String {
 
 struct CellRunner<'a> {
     path: &'a str,
+    device_line: usize,
     number: usize,
     cell: &'a Cell,
     bless: bool,
@@ -191,7 +193,8 @@ impl CellRunner<'_> {
                 let cell = if name.is_empty() { String::new() } else { format!(" for {name}") };
                 let title = format!("the board cannot be made{cell}: {}", message.trim_end());
                 let help = Some("check the device and partitions blocks".to_string());
-                return CellRun { diagnostic: Some(Diagnostic::whole(self.path, title, help)), ..CellRun::default() };
+                let diagnostic = Diagnostic::whole(self.path, title, help).at_line(self.device_line);
+                return CellRun { diagnostic: Some(diagnostic), ..CellRun::default() };
             }
         };
         let (mismatches, mut steps) = self.steps(board.as_mut(), setup);
