@@ -2,3 +2,4 @@
 
 pub mod efuse;
 pub mod partition;
+pub mod scenario;
