@@ -18,6 +18,7 @@
 //! | [`strategy`] | proptest strategies for everything above |
 #![forbid(unsafe_code)]
 
+pub mod board;
 pub mod bootloader;
 pub mod bus;
 pub mod cli;

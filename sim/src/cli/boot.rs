@@ -9,7 +9,6 @@ use crate::{
     uart,
 };
 use dryburn::{Chip, IdfVersion, Revision, efuse::security};
-use std::io::Write;
 
 /// How the board is given, and what is wanted of it.
 #[derive(clap::Args)]
@@ -53,29 +52,35 @@ fn strap(text: &str) -> Result<u32, String> {
     number(text).and_then(|n| n.try_into().map_err(|_| format!("{text} does not fit 32 bits")))
 }
 
-/// Runs the command; the exit status says whether an app runs.
-pub fn main(args: &Args) -> Result<u8, Failure> {
-    let bench = Workbench::shell()?;
-    let mut device = board(args, &bench)?;
+/// What the command has to say.
+pub struct Report {
+    /// The UART log or the JSON.
+    pub text: String,
+    /// A remark of our own, for stderr.
+    pub remark: Option<String>,
+    /// Whether an app runs now.
+    pub runs_an_app: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Files that cannot be read or are not what they should be; nothing is written then.
+pub fn run(bench: &Workbench, args: &Args) -> Result<Report, Failure> {
+    let mut device = board(args, bench)?;
     let before = device.flash.clone();
     let rom = Rom::of(args.chip, security::chip_revision(&device.efuses));
     let cycle = device.power_on(args.resets);
     if let Some(out) = &args.flash_out {
         bench.write(out, &device.flash.to_bytes())?;
     }
-    let mut stdout = std::io::stdout().lock();
+    let runs_an_app = cycle.runs_an_app();
     if args.json {
         let report = json(args.chip, &cycle, &before.changed_sectors(&device.flash));
-        let _ = writeln!(stdout, "{report:#}");
-    } else {
-        let (text, remark) = uart::render_cycle(&cycle, rom);
-        let _ = stdout.write_all(&uart::to_bytes(&text));
-        let _ = stdout.flush();
-        if let Some(remark) = remark {
-            eprintln!("--- dryburn: {remark}");
-        }
+        return Ok(Report { text: format!("{report:#}\n"), remark: None, runs_an_app });
     }
-    Ok(if cycle.runs_an_app() { 0 } else { 1 })
+    let (text, remark) = uart::render_cycle(&cycle, rom);
+    Ok(Report { text, remark, runs_an_app })
 }
 
 fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {

@@ -4,8 +4,13 @@
 
 mod boot;
 mod chips;
+mod image;
 
-use crate::tools::{self, Failure, Workbench};
+use crate::{
+    tools::{self, Failure, Output, Workbench},
+    uart,
+};
+use boot::Report;
 use clap::{Parser, Subcommand};
 use std::io::Write;
 
@@ -22,8 +27,12 @@ Exit status: 0 all as expected, 1 the board starts no app or a scenario failed, 
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run scenario documents (Markdown files, or folders of them)
+    Run(crate::scenario::cli::RunArgs),
     /// Boot a flash image with an eFuse file and print what the chip would print
     Boot(boot::Args),
+    /// Make, show and damage app and bootloader images
+    Image(image::Args),
     /// List the chips that dryburn knows
     Chips,
     /// Run an esptool command; the chip is a flash image file: --flash FILE
@@ -58,11 +67,17 @@ pub fn main() -> u8 {
         }
     };
     match cli.command {
-        Command::Boot(args) => finish(boot::main(&args)),
-        Command::Chips => {
-            print(&chips::table());
-            0
-        }
+        Command::Run(args) => crate::scenario::cli::main(args, &crate::board::BoardMaker),
+        Command::Boot(args) => shell(|bench| {
+            let report = boot::run(bench, &args)?;
+            let _ = std::io::stdout().write_all(&uart::to_bytes(&report.text));
+            if let Some(remark) = report.remark {
+                eprintln!("--- dryburn: {remark}");
+            }
+            Ok(if report.runs_an_app { 0 } else { 1 })
+        }),
+        Command::Image(args) => shell(|bench| printed(image::run(bench, &args)?)),
+        Command::Chips => shell(|_| printed(chips::table())),
         Command::Esptool(args) => tool("esptool", args),
         Command::Espsecure(args) => tool("espsecure", args),
         Command::Espefuse(args) => tool("espefuse", args),
@@ -70,23 +85,55 @@ pub fn main() -> u8 {
     }
 }
 
-fn tool(name: &str, args: ToolArgs) -> u8 {
-    let argv: Vec<String> = std::iter::once(name.to_owned()).chain(args.words).collect();
-    match Workbench::shell() {
-        Ok(mut bench) => {
-            let output = tools::run(&mut bench, &argv);
-            if output.status == 0 { print(&output.text) } else { eprint!("{}", output.text) }
-            output.status
+/// The `dryburn` commands that make sense inside a scenario, run on its desk.
+pub fn on_desk(bench: &mut Workbench, words: &[String]) -> Result<Output, Failure> {
+    let argv = std::iter::once("dryburn").chain(words.iter().map(String::as_str));
+    let cli = Cli::try_parse_from(argv).map_err(|e| Failure::new(e.render().to_string()))?;
+    let text = match cli.command {
+        Command::Boot(args) => {
+            let Report { mut text, remark, runs_an_app } = boot::run(bench, &args)?;
+            text.extend(remark.map(|remark| format!("--- dryburn: {remark}\n")));
+            return Ok(Output { text, status: if runs_an_app { 0 } else { 1 } });
         }
-        Err(error) => finish(Err(Failure::new(format!("no random numbers from the operating system: {error}")))),
-    }
+        Command::Image(args) => image::run(bench, &args)?,
+        Command::Chips => chips::table(),
+        Command::Run(_) => return Err(Failure::new("dryburn run: a scenario does not run scenarios")),
+        Command::Esptool(args) => return Ok(tools::run(bench, &argv_of("esptool", args))),
+        Command::Espsecure(args) => return Ok(tools::run(bench, &argv_of("espsecure", args))),
+        Command::Espefuse(args) => return Ok(tools::run(bench, &argv_of("espefuse", args))),
+        Command::GenEsp32part(args) => return Ok(tools::run(bench, &argv_of("gen_esp32part", args))),
+    };
+    Ok(Output { text, status: 0 })
 }
 
-fn finish(result: Result<u8, Failure>) -> u8 {
-    result.unwrap_or_else(|Failure { text, status }| {
+fn argv_of(tool: &str, args: ToolArgs) -> Vec<String> {
+    std::iter::once(tool.to_owned()).chain(args.words).collect()
+}
+
+fn tool(name: &str, args: ToolArgs) -> u8 {
+    shell(|bench| {
+        let output = tools::run(bench, &argv_of(name, args));
+        if output.status == 0 {
+            print(&output.text);
+        } else {
+            eprint!("{}", output.text);
+        }
+        Ok(output.status)
+    })
+}
+
+/// Runs a command on the desk of a shell user; gives the exit status.
+fn shell(command: impl FnOnce(&mut Workbench) -> Result<u8, Failure>) -> u8 {
+    let desk = Workbench::shell().map_err(|e| Failure::new(format!("no random numbers from the operating system: {e}")));
+    desk.and_then(|mut bench| command(&mut bench)).unwrap_or_else(|Failure { text, status }| {
         eprintln!("error: {}", text.trim_end());
         status
     })
+}
+
+fn printed(text: String) -> Result<u8, Failure> {
+    print(&text);
+    Ok(0)
 }
 
 /// Prints to stdout; a reader that has gone away is not an error of ours.

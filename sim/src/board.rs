@@ -1,0 +1,160 @@
+//! The board of a scenario: a [`Device`] on a [`Workbench`], and the commands that a document may use.
+//!
+//! A new board is as it leaves `idf.py flash` without an app: bootloader and partition table lie in flash, in plaintext.
+//! Both also lie in the scenario's folder as `bootloader.bin` and `partition-table.bin`, so that commands can encrypt and
+//! flash them.
+
+use crate::{
+    cli,
+    config::Config,
+    device::{Device, PowerCycle},
+    efuse::Efuses,
+    flash::Flash,
+    rom::Rom,
+    scenario::{Board, Bootloader, DeviceSpec, Maker, Scalar},
+    tools::{self, Failure, Output, Workbench, number},
+    uart,
+};
+use dryburn::{Chip, IdfVersion, Revision, efuse::security, image, partition};
+use std::path::Path;
+
+/// Makes boards for scenarios.
+pub struct BoardMaker;
+
+struct Desk {
+    bench: Workbench,
+    seed: u64,
+}
+
+impl Maker for BoardMaker {
+    fn make(&self, spec: &DeviceSpec, dir: &Path) -> Result<Box<dyn Board>, String> {
+        let mut bench = Workbench::confined(dir, spec.seed);
+        let device = build(spec, &bench).map_err(|failure| failure.text)?;
+        bench.device = Some(device);
+        Ok(Box::new(Desk { bench, seed: spec.seed }))
+    }
+}
+
+impl Board for Desk {
+    fn run(&mut self, argv: &[String]) -> Output {
+        let result = match argv.split_first() {
+            Some((name, words)) if name == "device" => self.device(words),
+            Some((name, words)) if name == "dryburn" => cli::on_desk(&mut self.bench, words),
+            _ => return tools::run(&mut self.bench, argv),
+        };
+        result.unwrap_or_else(|Failure { text, status }| Output { text: format!("{}\n", text.trim_end()), status })
+    }
+
+    fn fork(&self, dir: &Path) -> Box<dyn Board> {
+        let mut bench = Workbench::confined(dir, self.seed);
+        bench.device.clone_from(&self.bench.device);
+        bench.rng = self.bench.rng.clone();
+        Box::new(Desk { bench, seed: self.seed })
+    }
+}
+
+/// Most boots in a row that a verb watches.
+const BOOTS: u32 = 8;
+
+impl Desk {
+    fn device(&mut self, words: &[String]) -> Result<Output, Failure> {
+        let device = self.bench.device.as_mut().ok_or_else(|| Failure::new("no board on the desk"))?;
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let (power_on, boots) = match words.as_slice() {
+            ["power-on"] => (true, BOOTS),
+            ["reset"] => (false, BOOTS),
+            [verb @ ("power-on" | "reset"), "--resets", n] => (*verb == "power-on", resets(n)?),
+            _ => return Err(Failure::new("device: the board can `power-on` and `reset`, both with `--resets N`")),
+        };
+        let rom = Rom::of(device.chip(), security::chip_revision(&device.efuses));
+        let cycle = if power_on { device.power_on(boots) } else { device.reset(boots) };
+        Ok(printed(&cycle, rom))
+    }
+}
+
+fn resets(text: &str) -> Result<u32, Failure> {
+    match number(text) {
+        Ok(n @ 1..=1000) => Ok(n as u32),
+        _ => Err(Failure::new(format!("--resets {text}: choose 1 to 1000 boots"))),
+    }
+}
+
+fn printed(cycle: &PowerCycle, rom: &'static Rom) -> Output {
+    let (mut text, remark) = uart::render_cycle(cycle, rom);
+    text.extend(remark.map(|remark| format!("--- dryburn: {remark}\n")));
+    Output { text, status: if cycle.runs_an_app() { 0 } else { 1 } }
+}
+
+fn build(spec: &DeviceSpec, bench: &Workbench) -> Result<Device, Failure> {
+    let revision = spec.revision.unwrap_or(usual_revision(spec.chip));
+    let efuses = Efuses::with_revision(spec.chip, revision)?;
+    let mut device = Device::new(Flash::new(spec.flash_size)?, efuses);
+    device.config = config(spec)?;
+    device.idf = match &spec.idf {
+        Some(text) => Some(text.parse().map_err(|e| Failure::new(format!("idf = \"{text}\": {e}")))?),
+        None => None,
+    };
+    if let Some(text) = &spec.strap {
+        let strap = number(text).ok().and_then(|n| u32::try_from(n).ok());
+        device.strap = strap.ok_or_else(|| Failure::new(format!("strap = \"{text}\": write a number like \"0x12\"")))?;
+    }
+    let idf = device.idf.unwrap_or(IdfVersion::LATEST);
+    let bootloader = match &spec.bootloader {
+        Bootloader::Default => Some(made_bootloader(spec, idf)),
+        Bootloader::None => None,
+        Bootloader::File(name) => Some(bench.read(name)?),
+    };
+    if let Some(bytes) = bootloader {
+        bench.write("bootloader.bin", &bytes)?;
+        device.flash.program(spec.chip.spec().bootloader_offset, &bytes)?;
+    }
+    if let Some(csv) = &spec.partitions {
+        let table = table(csv, &device.config)?;
+        bench.write("partition-table.bin", &table)?;
+        device.flash.program(device.config.partition_table_offset(), &table)?;
+    }
+    Ok(device)
+}
+
+/// A revision that is on sale, so that nothing a scenario does not speak of gets in its way.
+fn usual_revision(chip: Chip) -> Revision {
+    match chip {
+        Chip::Esp32 => Revision::new(3, 0),
+        Chip::Esp32c3 => Revision::new(0, 3),
+        _ => Revision::new(0, 0),
+    }
+}
+
+fn config(spec: &DeviceSpec) -> Result<Config, Failure> {
+    let mut config = Config::default();
+    if let Some(offset) = spec.partition_table_offset {
+        config.set(&format!("PARTITION_TABLE_OFFSET={offset:#x}"))?;
+    }
+    for (key, value) in &spec.config {
+        let value = match value {
+            Scalar::Text(text) => text.clone(),
+            Scalar::Int(n) => n.to_string(),
+            Scalar::Bool(yes) => if *yes { "y" } else { "n" }.into(),
+        };
+        config.set(&format!("{key}={value}"))?;
+    }
+    Ok(config)
+}
+
+/// The model's bootloader; its header tells the size of the flash chip, as the build system does.
+fn made_bootloader(spec: &DeviceSpec, idf: IdfVersion) -> Vec<u8> {
+    let code = (spec.flash_size >> 20).checked_ilog2().unwrap_or(0);
+    image::Builder::bootloader(spec.chip, idf).flash_size(code as u8).seed(spec.seed).build()
+}
+
+fn table(csv: &str, config: &Config) -> Result<Vec<u8>, Failure> {
+    let options = partition::csv::Options {
+        table_offset: config.partition_table_offset(),
+        ..partition::csv::Options::default()
+    };
+    let located = |e: partition::csv::Diagnostic| Failure::new(format!("partitions: {e}"));
+    let partitions = partition::csv::parse(csv, &options).map_err(located)?;
+    partition::csv::verify(&partitions, &options, &mut Vec::new()).map_err(located)?;
+    let entries: Vec<_> = partitions.iter().map(|p| p.entry()).collect();
+    Ok(partition::build(&entries, true)?)
+}

@@ -1,0 +1,270 @@
+//! `dryburn image`: images to rehearse with.
+
+use crate::tools::{Failure, Workbench, number, size};
+use clap::{Subcommand, ValueEnum};
+use dryburn::{
+    Chip, IdfVersion, Revision,
+    image::{
+        self, APP_DESCRIPTOR_MAGIC, APP_DESCRIPTOR_SIZE, AppDescriptor, Builder, Damage, Event, HEADER_SIZE, Header, Kind,
+        Purpose, Region, Rules, Target,
+    },
+};
+use embedded_storage::nor_flash::{ErrorType, NorFlashErrorKind, ReadNorFlash};
+use std::fmt::Write;
+
+/// Make, show and damage app and bootloader images.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a valid image; the same options make the same bytes
+    New(New),
+    /// Verify an image as the boot code does and show what it is
+    Info(Info),
+    /// Damage an image in one named way
+    Damage(DamageArgs),
+}
+
+#[derive(clap::Args)]
+struct New {
+    /// File to write
+    file: String,
+    /// Chip; in a scenario, that of the board
+    #[arg(long)]
+    chip: Option<Chip>,
+    /// Make a second-stage bootloader instead of an app
+    #[arg(long)]
+    bootloader: bool,
+    /// Version in the app descriptor
+    #[arg(long, default_value = "1.0.0")]
+    version: String,
+    /// Size of the file, like 200K; rounded up to 16 bytes
+    #[arg(long, value_parser = size)]
+    size: Option<u64>,
+    /// Anti-rollback version in the app descriptor
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    secure_version: u32,
+    /// Minimum chip revision
+    #[arg(long, default_value = "v0.0", value_name = "vX.Y")]
+    min_revision: Revision,
+    /// Maximum chip revision
+    #[arg(long, value_name = "vX.Y")]
+    max_revision: Option<Revision>,
+    /// ESP-IDF version in the descriptor
+    #[arg(long, default_value = "6.1", value_name = "X.Y")]
+    idf: IdfVersion,
+    /// Seed of the content
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Leave the SHA-256 out
+    #[arg(long)]
+    no_hash: bool,
+}
+
+#[derive(clap::Args)]
+struct Info {
+    /// Image file
+    file: String,
+    /// Chip that shall run it; taken from the image when left out
+    #[arg(long)]
+    chip: Option<Chip>,
+    /// Treat it as a second-stage bootloader
+    #[arg(long)]
+    bootloader: bool,
+    /// Flash address where it will lie: mapped segments must match it
+    #[arg(long, default_value = "0x10000", value_parser = number)]
+    address: u64,
+}
+
+#[derive(clap::Args)]
+struct DamageArgs {
+    /// Image file, changed in place
+    file: String,
+    /// What to damage
+    what: What,
+    /// The value that shall stand there (chip-id, min-revision, max-revision, segment-count, segment-length, load-address,
+    /// truncate)
+    #[arg(value_parser = number)]
+    value: Option<u64>,
+    /// Make checksum and SHA-256 right again, so that only the named damage is left
+    #[arg(long)]
+    repair: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// First byte
+    Magic,
+    /// Chip id
+    ChipId,
+    /// Minimum revision: major * 100 + minor
+    MinRevision,
+    /// Maximum revision: major * 100 + minor
+    MaxRevision,
+    /// Number of segments
+    SegmentCount,
+    /// Length of segment 0
+    SegmentLength,
+    /// Load address of segment 0
+    LoadAddress,
+    /// Checksum byte
+    Checksum,
+    /// Appended SHA-256
+    Hash,
+    /// One bit in the middle
+    Bit,
+    /// Cut the file to this many bytes
+    Truncate,
+}
+
+/// Runs one `dryburn image` command.
+///
+/// # Errors
+/// Unreadable files, values that do not fit; nothing is written then.
+pub fn run(bench: &mut Workbench, args: &Args) -> Result<String, Failure> {
+    match &args.command {
+        Command::New(new) => make(bench, new),
+        Command::Info(info) => show(bench, info),
+        Command::Damage(damage) => spoil(bench, damage),
+    }
+}
+
+fn make(bench: &Workbench, new: &New) -> Result<String, Failure> {
+    let board = bench.device.as_ref().map(|device| device.chip());
+    let chip = new.chip.or(board).ok_or_else(|| Failure::new("--chip: say which chip the image is for"))?;
+    let mut builder = if new.bootloader { Builder::bootloader(chip, new.idf) } else { Builder::app(chip) };
+    builder = builder
+        .version(&new.version)
+        .secure_version(new.secure_version)
+        .idf_ver(&format!("v{}", new.idf))
+        .seed(new.seed)
+        .hash_appended(!new.no_hash)
+        .revisions(new.min_revision, new.max_revision.unwrap_or(Revision(u16::MAX)));
+    if let Some(size) = new.size {
+        if size < image::MIN_SIZE as u64 || size > 16 * 1024 * 1024 {
+            return Err(Failure::new(format!("--size {size}: choose {} bytes to 16MB", image::MIN_SIZE)));
+        }
+        builder = builder.size(size as usize);
+    }
+    bench.write(&new.file, &builder.build())?;
+    Ok(String::new())
+}
+
+fn show(bench: &Workbench, info: &Info) -> Result<String, Failure> {
+    let bytes = bench.read(&info.file)?;
+    let short = || {
+        let found = bytes.len();
+        Failure::new(format!("{}: {found} bytes; an image has at least a header of {HEADER_SIZE} bytes", info.file))
+    };
+    let header = Header::from_bytes(*bytes.first_chunk().ok_or_else(short)?);
+    let chip = info.chip.or_else(|| Chip::from_image_chip_id(header.chip_id())).ok_or_else(|| {
+        Failure::new(format!("{}: chip id {:#06x} at offset 0xc is no chip's; say --chip", info.file, header.chip_id()))
+    })?;
+    let kind = if info.bootloader { Kind::Bootloader } else { Kind::App };
+    let offset = u32::try_from(info.address).map_err(|_| Failure::new("--address: flash addresses have 32 bits"))?;
+    let mut text = format!("{} image for {chip}, {} segments\n", label(kind), header.segment_count());
+    describe(&bytes, kind, &mut text);
+    let target = Target {
+        chip,
+        revision: Revision(u16::MAX - 1).min(header.min_chip_rev_full()),
+        block_revision: None,
+        ignore_max_revision: true,
+        ignore_max_block_revision: true,
+        idf: IdfVersion::LATEST,
+    };
+    let rules = Rules { target: &target, kind, purpose: Purpose::Verify, signature: None };
+    let region = Region { offset, size: u32::try_from(bytes.len()).unwrap_or(u32::MAX) };
+    let mut placed = Placed { offset, bytes: &bytes };
+    let verdict = image::verify(&mut placed, region, &rules, &mut |event| {
+        if let Event::Segment { index, load_addr, length, flash_address, .. } = event {
+            let at = flash_address - offset;
+            let _ = writeln!(text, "segment {index}: {length:#x} bytes at file offset {at:#x} for {load_addr:#010x}");
+        }
+    });
+    match verdict {
+        Ok(verified) => {
+            let rest = bytes.len() as u64 - u64::from(verified.length);
+            let _ = writeln!(text, "valid: {} bytes, checksum and SHA-256 right, {rest} bytes behind it", verified.length);
+            Ok(text)
+        }
+        Err(refusal) => Err(Failure { text: format!("{text}{}: refused: {refusal}", info.file), status: 1 }),
+    }
+}
+
+fn label(kind: Kind) -> &'static str {
+    match kind {
+        Kind::App => "app",
+        Kind::Bootloader => "bootloader",
+    }
+}
+
+fn describe(bytes: &[u8], kind: Kind, text: &mut String) {
+    let raw = bytes.get(image::DESCRIPTOR_OFFSET as usize..).and_then(|b| b.first_chunk::<APP_DESCRIPTOR_SIZE>());
+    let descriptor = raw.map(|raw| AppDescriptor::from_bytes(*raw));
+    if let Some(d) = descriptor.filter(|d| kind == Kind::App && d.magic_word() == APP_DESCRIPTOR_MAGIC) {
+        let _ = writeln!(
+            text,
+            "{} {}, ESP-IDF {}, secure version {}",
+            d.project_name(),
+            d.version(),
+            d.idf_ver(),
+            d.secure_version()
+        );
+    }
+}
+
+fn spoil(bench: &Workbench, args: &DamageArgs) -> Result<String, Failure> {
+    let mut bytes = bench.read(&args.file)?;
+    let value = |most: u64| match args.value {
+        Some(value) if value <= most => Ok(value),
+        Some(value) => Err(Failure::new(format!("{value:#x} does not fit: at most {most:#x}"))),
+        None => Err(Failure::new("this damage needs the value that shall stand there")),
+    };
+    let damage = match args.what {
+        What::Magic => Damage::Magic,
+        What::ChipId => Damage::ChipId(value(0xFFFF)? as u16),
+        What::MinRevision => Damage::MinRevision(Revision(value(0xFFFF)? as u16)),
+        What::MaxRevision => Damage::MaxRevision(Revision(value(0xFFFF)? as u16)),
+        What::SegmentCount => Damage::SegmentCount(value(0xFF)? as u8),
+        What::SegmentLength => Damage::SegmentLength(value(0xFFFF_FFFF)? as u32),
+        What::LoadAddress => Damage::LoadAddress(value(0xFFFF_FFFF)? as u32),
+        What::Checksum => Damage::Checksum,
+        What::Hash => Damage::Hash,
+        What::Bit => Damage::Bit,
+        What::Truncate => Damage::Truncate(value(bytes.len() as u64)? as usize),
+    };
+    let before = bytes.clone();
+    image::damage(&mut bytes, damage, args.repair);
+    if bytes == before {
+        return Err(Failure::new(format!("{}: nothing changed: the file is too short or is like that already", args.file)));
+    }
+    bench.write(&args.file, &bytes)?;
+    Ok(String::new())
+}
+
+/// A file as it will lie in flash, with nothing readable around it.
+struct Placed<'a> {
+    offset: u32,
+    bytes: &'a [u8],
+}
+
+impl ErrorType for Placed<'_> {
+    type Error = NorFlashErrorKind;
+}
+
+impl ReadNorFlash for Placed<'_> {
+    const READ_SIZE: usize = 1;
+    fn read(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), NorFlashErrorKind> {
+        let from = offset.checked_sub(self.offset).ok_or(NorFlashErrorKind::OutOfBounds)? as usize;
+        let source = self.bytes.get(from..).and_then(|b| b.get(..buf.len())).ok_or(NorFlashErrorKind::OutOfBounds)?;
+        buf.copy_from_slice(source);
+        Ok(())
+    }
+    fn capacity(&self) -> usize {
+        self.offset as usize + self.bytes.len()
+    }
+}
