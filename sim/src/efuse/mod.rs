@@ -273,11 +273,6 @@ impl Efuses {
         Self::mask(std::slice::from_ref(field), field.block.into(), word, |_| true)
     }
 
-    /// The low 32 bits of a field as software reads it, by the table row.
-    pub(crate) fn value(&self, field: &Field) -> u32 {
-        read_field(self, field)
-    }
-
     /// Drops what software cannot read any more, as the vendor's emulator does with its `--virt` file.
     pub(crate) fn forget_protected(&mut self) {
         for block in 0..self.blocks.len() {

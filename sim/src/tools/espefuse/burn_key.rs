@@ -30,7 +30,7 @@ pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Comman
     let chip = session.e.chip();
     let width = if chip == Chip::Esp32 { 2 } else { 3 };
     let words = &command.positional;
-    if words.is_empty() || words.len() % width != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(width) {
         let form = if width == 2 { "BLOCK KEYFILE" } else { "BLOCK KEYFILE KEYPURPOSE" };
         return Err(Failure::new(format!("burn-key: found {} words, expected groups of {form}", words.len())));
     }

@@ -3,6 +3,7 @@ use crate::{device::Device, efuse::Efuses, flash::Flash};
 use dryburn::{
     Chip,
     efuse::{Efuse, read, security::crypt_count},
+    flash_encryption::{CryptConfig, FlashKey},
 };
 use std::{fs, path::PathBuf};
 
@@ -107,7 +108,7 @@ fn the_board_keeps_the_key_that_nobody_may_read() {
     let board = bench.efuses_mut().unwrap();
     assert_eq!((board.read_word(1, 0), crypt_count(board).enabled()), (0, true));
     let key = std::array::from_fn(|i| i as u8);
-    assert!(board.flash_key() == FlashKey::Esp32 { key, config: 0xF });
+    assert!(board.flash_key() == FlashKey::Esp32 { key, config: CryptConfig::ALL });
     let again = exec(&mut bench, "espefuse burn-key flash_encryption k32.bin");
     assert_eq!(again.status, 2);
     assert!(again.text.contains("BLOCK1 is read-protected"), "{}", again.text);
