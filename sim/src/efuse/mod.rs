@@ -22,7 +22,7 @@ pub use file::{FileError, Format};
 
 use dryburn::{
     Chip, Revision,
-    efuse::{Efuse, Field, blocks, chip_revision, field_at, fields_at, read_field},
+    efuse::{Efuse, Field, blocks, chip_revision, field_at, fields_at},
 };
 use std::fmt;
 
