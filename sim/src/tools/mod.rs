@@ -86,7 +86,8 @@ pub fn modern_spelling(args: &[String]) -> Vec<String> {
                 let name = name.replace('_', "-");
                 return value.map_or(format!("--{name}"), |v| format!("--{name}={v}"));
             }
-            let is_command = word.contains('_') && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            let is_command =
+                word.contains('_') && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
             if !command_seen && is_command && !word.starts_with('-') {
                 command_seen = true;
                 return word.replace('_', "-");

@@ -80,19 +80,23 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
         },
         (FieldKind::Uint, None) if counts(session.e.chip(), name) => {
             let old = bits_to_number(&bits(session.e, field));
-            let next = (old << 1 | 1) & (1_u64.checked_shl(field.len.into()).unwrap_or(0)).wrapping_sub(1);
+            let next = old | (old + 1); // the lowest bit that is still 0
+            if next >> field.len != 0 {
+                return Err(too_large(next));
+            }
             Ok(next.to_le_bytes().to_vec())
         }
         (_, None) => Err(Failure::new(format!("New value required for eFuse '{name}' (given None)"))),
         (FieldKind::Uint, Some(text)) => {
-            let purpose = KeyPurpose::from_name(session.e.chip(), text)
-                .filter(|_| name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H"));
-            let n = match purpose {
-                Some(purpose) => purpose.value().into(),
-                None => parse(text)?,
-            };
-            if n == 0 {
+            if name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H") {
+                return purpose(session.e.chip(), text);
+            }
+            let n = parse(text)?;
+            if n == 0 && !counts(session.e.chip(), name) {
                 return Err(Failure::new(format!("New value should not be 0 for '{name}' (given value= {n})")));
+            }
+            if session.e.chip() == Chip::Esp32 && name.starts_with("SPI_PAD_CONFIG_") {
+                return pin(n);
             }
             if field.len < 64 && n >> field.len != 0 {
                 return Err(too_large(n));
@@ -100,6 +104,31 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
             Ok(n.to_le_bytes().to_vec())
         }
         (FieldKind::Bytes, Some(text)) => bytes(field, text),
+    }
+}
+
+/// A key purpose by name or in decimal digits.
+fn purpose(chip: Chip, text: &str) -> Result<Vec<u8>, Failure> {
+    let out_of_range = |n: &str| Failure::new(format!("'{n}' can not be set (value out of range)"));
+    let value = if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()) {
+        // some chips leave the values without a meaning to the user
+        let custom = matches!(chip, Chip::Esp32c5 | Chip::Esp32c6 | Chip::Esp32p4);
+        let last = if chip == Chip::Esp32c6 { 15 } else { 31 };
+        let known = |n: &u8| KeyPurpose::from_value(chip, *n).is_some() || (custom && *n <= last);
+        text.parse::<u8>().ok().filter(known).ok_or_else(|| out_of_range(text))?
+    } else {
+        let known = KeyPurpose::from_name(chip, text);
+        known.map(KeyPurpose::value).ok_or_else(|| Failure::new(format!("'{text}' unknown name")))?
+    };
+    if value == 0 { Err(out_of_range("0")) } else { Ok(vec![value]) }
+}
+
+/// A pin number of the ESP32's SPI_PAD_CONFIG fields: 30 and 31 stand for the pins 32 and 33.
+fn pin(n: u64) -> Result<Vec<u8>, Failure> {
+    match n {
+        0..=29 => Ok(n.to_le_bytes().to_vec()),
+        32 | 33 => Ok((n - 2).to_le_bytes().to_vec()),
+        _ => Err(Failure::new("IO pins 30 & 31 cannot be set for SPI flash. 0-29, 32 & 33 only.")),
     }
 }
 
