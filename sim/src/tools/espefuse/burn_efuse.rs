@@ -18,17 +18,18 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
     if command.positional.is_empty() {
         return Err(Failure::new("burn-efuse: name at least one eFuse field and its new value"));
     }
-    let mut wanted: Vec<(&'static Field, Vec<u8>)> = Vec::new();
+    let mut given: Vec<(&'static Field, Option<&str>)> = Vec::new();
     for pair in command.positional.chunks(2) {
         let [name, rest @ ..] = pair else { continue };
-        let field = find(session, name)?;
-        let new = new_value(session, field, rest.first().map(String::as_str))?;
+        let (field, text) = (find(session, name)?, rest.first().map(String::as_str));
         // named twice: the last value counts
-        match wanted.iter_mut().find(|(f, _)| f.name == field.name) {
-            Some(slot) => slot.1 = new,
-            None => wanted.push((field, new)),
+        match given.iter_mut().find(|(f, _)| f.name == field.name) {
+            Some(slot) => slot.1 = text,
+            None => given.push((field, text)),
         }
     }
+    let values = given.into_iter().map(|(field, text)| Ok((field, new_value(session, field, text)?)));
+    let wanted = values.collect::<Result<Vec<(&'static Field, Vec<u8>)>, Failure>>()?;
     announce(session, &wanted);
     let force = Force { on: command.flag("--force"), hint: false };
     for (field, new) in &wanted {
@@ -38,6 +39,10 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
         } else {
             let old = bits(session.e, field);
             session.say(&format!("    - '{}' {} -> {}", field.name, value(field, &old), value(field, new)));
+        }
+        let old = bits_to_number(&bits(session.e, field));
+        if field.name == "CODING_SCHEME" && old | bits_to_number(new) == 2 {
+            return Err(Failure::new("The 2 coding scheme is not supported"));
         }
         if matches!(field.name, "MAC") {
             return Err(Failure::new("Writing Factory MAC address is not supported"));

@@ -30,7 +30,7 @@ pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Comman
     let chip = session.e.chip();
     let width = if chip == Chip::Esp32 { 2 } else { 3 };
     let words = &command.positional;
-    if words.is_empty() || words.len() % width != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(width) {
         let form = if width == 2 { "BLOCK KEYFILE" } else { "BLOCK KEYFILE KEYPURPOSE" };
         return Err(Failure::new(format!("burn-key: found {} words, expected groups of {form}", words.len())));
     }
@@ -94,7 +94,7 @@ pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Comman
                 }
                 let key_block = u8::try_from(number - 4).unwrap_or(0);
                 keys.push(job(session, key_block, KeyPurpose::XtsAes256Key1, first.to_vec()));
-                let free = free_block(session, &taken).ok_or_else(|| {
+                let free = free_block(session, key_block, &taken).ok_or_else(|| {
                     Failure::new("no free key block for the second half of the XTS_AES_256_KEY: it needs an empty one with purpose USER")
                 })?;
                 let second = job(session, free, KeyPurpose::XtsAes256Key2, second.to_vec());
@@ -232,10 +232,10 @@ fn job(session: &Session, key_block: u8, purpose: KeyPurpose, data: Vec<u8>) -> 
     }
 }
 
-/// The first key block that is empty, not protected, has purpose USER and is not named on the command line.
-fn free_block(session: &Session, taken: &[&str]) -> Option<u8> {
+/// The next key block after `first`, from the start again at the end, that is empty, not protected, has purpose USER and is not named on the command line.
+fn free_block(session: &Session, first: u8, taken: &[&str]) -> Option<u8> {
     let chip = session.e.chip();
-    (0..key_blocks(chip)).find(|n| {
+    (first + 1..key_blocks(chip)).chain(0..first).find(|n| {
         let number = usize::from(*n) + 4;
         let name = blocks(chip).get(number).map_or("", |b| b.name);
         let open =
@@ -295,7 +295,8 @@ fn set_purpose(session: &mut Session, number: u8, purpose: KeyPurpose, force: Fo
     let Some(field) = session.field(&name) else { return Ok(()) };
     let old = dryburn::efuse::security::key_purpose(&*session.e, number).unwrap_or(0);
     let new = purpose.name();
-    if old == purpose.value() {
+    let value = purpose.value_on(chip).unwrap_or(0);
+    if old == value {
         session.say(&format!("        '{name}' is already '{new}'."));
     } else {
         if session.write_protected(field) {
@@ -310,10 +311,10 @@ fn set_purpose(session: &mut Session, number: u8, purpose: KeyPurpose, force: Fo
                 "{name} can not have {new} key due to a hardware bug (please see TRM for more details)"
             )));
         }
-        session.stage(field, &[purpose.value()], force)?;
+        session.stage(field, &[value], force)?;
         let high: Option<&Field> = session.field(&format!("{name}_H"));
         if let Some(high) = high {
-            session.stage(high, &[purpose.value() >> 4], force)?;
+            session.stage(high, &[value >> 4], force)?;
         }
     }
     if !session.write_protected(field)

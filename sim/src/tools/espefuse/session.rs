@@ -150,6 +150,10 @@ impl<'a> Session<'a> {
     /// Stages one bit of WR_DIS or RD_DIS.
     pub fn protect(&mut self, register: &str, bit: u8) -> Result<(), Failure> {
         let Some(field) = self.field(register) else { return Ok(()) };
+        if register == "RD_DIS" && self.write_protected(field) {
+            let text = "This eFuse cannot be read-disabled due to the RD_DIS field being already write-disabled";
+            return Err(Failure::new(text));
+        }
         let staged = self.staged.first().is_some_and(|words| {
             let at = usize::from(field.bit) + usize::from(bit);
             words.get(at / 32).is_some_and(|w| w >> (at % 32) & 1 == 1)
@@ -157,10 +161,6 @@ impl<'a> Session<'a> {
         if staged || self.disabled(register, bit) {
             self.say(&format!("        The same value for {register} is already burned. Do not change the eFuse."));
             return Ok(());
-        }
-        if register == "RD_DIS" && self.write_protected(field) {
-            let text = "This eFuse cannot be read-disabled due to the RD_DIS field being already write-disabled";
-            return Err(Failure::new(text));
         }
         self.put(field, &1_u32.checked_shl(bit.into()).unwrap_or(0).to_le_bytes());
         Ok(())
