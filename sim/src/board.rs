@@ -16,6 +16,7 @@ use crate::{
     uart,
 };
 use dryburn::{Chip, IdfVersion, Revision, efuse::security, image, partition};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::path::Path;
 
 /// Makes boards for scenarios.
@@ -90,6 +91,7 @@ fn build(spec: &DeviceSpec, bench: &Workbench) -> Result<Device, Failure> {
     let efuses = Efuses::with_revision(spec.chip, revision)?;
     let mut device = Device::new(Flash::new(spec.flash_size)?, efuses);
     device.config = config(spec)?;
+    device.rng = ChaCha20Rng::seed_from_u64(spec.seed);
     device.idf = match &spec.idf {
         Some(text) => Some(text.parse().map_err(|e| Failure::new(format!("idf = \"{text}\": {e}")))?),
         None => None,

@@ -11,6 +11,7 @@ use crate::{
     flash::Flash,
     rom::{FirstStage, ResetCause, Rom, Verdict},
 };
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use dryburn::{Chip, IdfVersion, efuse::security};
 
 /// A board on the desk.
@@ -26,6 +27,8 @@ pub struct Device {
     pub config: Config,
     /// ESP-IDF release that built it, where the image does not say so.
     pub idf: Option<IdfVersion>,
+    /// The chip's random numbers.
+    pub rng: ChaCha20Rng,
 }
 
 /// One boot: what was reported, and how it ended.
@@ -66,7 +69,7 @@ impl Device {
     /// A board with this flash and these eFuses, strapped for a normal boot.
     pub fn new(flash: Flash, efuses: Efuses) -> Self {
         let rom = Rom::of(efuses.chip(), security::chip_revision(&efuses));
-        Self { flash, efuses, strap: rom.default_strap(), config: Config::default(), idf: None }
+        Self { flash, efuses, strap: rom.default_strap(), config: Config::default(), idf: None, rng: ChaCha20Rng::seed_from_u64(0) }
     }
 
     /// The chip.
@@ -130,10 +133,11 @@ impl Device {
             Verdict::Download => Outcome::Download,
             Verdict::Bootloader => Bootloader {
                 flash: &mut self.flash,
-                efuses: &self.efuses,
+                efuses: &mut self.efuses,
                 unit: &unit,
                 config: &self.config,
                 build: &build,
+                rng: &mut self.rng,
                 observer: &mut observer,
             }
             .run(),

@@ -37,7 +37,7 @@ impl Build {
         let idf = told.or_else(|| carried.as_deref()?.parse().ok()).unwrap_or(IdfVersion::LATEST);
         let date_time = descriptor.as_ref().map(|d| d.date_time().to_owned()).unwrap_or_default();
         let compile_time = if idf.since(5, 2) {
-            Some(date_time).filter(|t| !t.is_empty() && !idf.since(6, 0))
+            Some(date_time).filter(|t| !t.is_empty())
         } else {
             Some("00:00:00".into())
         };

@@ -2,12 +2,13 @@
 
 use crate::{
     device::{Device, PowerCycle},
-    efuse::Efuses,
+    efuse::{Efuses, Format},
     flash::Flash,
     rom::Rom,
     tools::{Failure, Workbench, number},
     uart,
 };
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use dryburn::{Chip, IdfVersion, Revision, efuse::security};
 
 /// How the board is given, and what is wanted of it.
@@ -43,6 +44,12 @@ pub struct Args {
     /// Write the flash afterwards to this file
     #[arg(long, value_name = "FILE")]
     flash_out: Option<String>,
+    /// Write the eFuses afterwards to this file, as raw registers
+    #[arg(long, value_name = "FILE")]
+    efuses_out: Option<String>,
+    /// Seed of the chip's own random numbers
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
     /// Print typed events as JSON instead of the UART log
     #[arg(long)]
     json: bool,
@@ -74,6 +81,9 @@ pub fn run(bench: &Workbench, args: &Args) -> Result<Report, Failure> {
     if let Some(out) = &args.flash_out {
         bench.write(out, &device.flash.to_bytes())?;
     }
+    if let Some(out) = &args.efuses_out {
+        bench.write(out, &device.efuses.to_bytes(Format::Raw))?;
+    }
     let runs_an_app = cycle.runs_an_app();
     if args.json {
         let report = json(args.chip, &cycle, &before.changed_sectors(&device.flash));
@@ -96,6 +106,7 @@ fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
     let mut device = Device::new(flash, efuses);
     device.strap = args.strap.unwrap_or(device.strap);
     device.idf = args.idf;
+    device.rng = ChaCha20Rng::seed_from_u64(args.seed);
     if let Some(file) = &args.sdkconfig {
         let text = bench.read_text(file)?;
         device.config.read_sdkconfig(&text).map_err(|e| Failure::new(format!("{file}: {e}")))?;

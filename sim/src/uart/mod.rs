@@ -6,6 +6,7 @@
 
 mod bootloader;
 mod rom;
+mod security;
 
 use crate::{
     device::{Boot, PowerCycle},
