@@ -229,7 +229,7 @@ impl Bootloader<'_> {
 
         let mut table = [0; partition::TABLE_SIZE];
         let read = self.flash.read(table_at, &mut table);
-        let verdict = read.ok().and_then(|()| partition::verify(&table, self.flash_size()).ok());
+        let verdict = read.ok().and_then(|()| partition::verify(&table, self.build.flash_size).ok());
         let Some(verified) = verdict else {
             self.security(S::TableUnreadable);
             return Err(INVALID_STATE);

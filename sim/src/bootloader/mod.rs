@@ -80,14 +80,6 @@ impl Bootloader<'_> {
         self.efuses.chip()
     }
 
-    /// The flash size that the bootloader's header states; the ROM's flash driver believes it, not the chip.
-    fn flash_size(&self) -> u32 {
-        let mut raw = [0; image::HEADER_SIZE];
-        let at = self.chip().spec().bootloader_offset;
-        let code = self.unit.view(self.flash).fill(at, &mut raw).map_or(8, |()| Header::from_bytes(raw).spi_size());
-        if code < 8 { 0x10_0000 << code } else { 0x20_0000 }
-    }
-
     fn target(&self) -> Target {
         Target {
             chip: self.efuses.chip(),
@@ -146,10 +138,9 @@ impl Bootloader<'_> {
         let mut table = [0; TABLE_SIZE];
         let at = self.config.partition_table_offset();
         let read = self.unit.view(self.flash).fill(at, &mut table);
-        let flash_size = self.flash_size();
         let verdict = read
             .map_err(|_| partition::TableError::BadMagic { index: 0, found: 0xFFFF })
-            .and_then(|()| partition::verify(&table, flash_size));
+            .and_then(|()| partition::verify(&table, self.build.flash_size));
         let verified = match verdict {
             Ok(verified) => verified,
             Err(error) => {

@@ -1,7 +1,7 @@
 //! `dryburn boot`: a flash image and an eFuse file in, the UART log out.
 
 use crate::{
-    device::{Device, PowerCycle},
+    device::{Device, PowerCycle, Watch},
     efuse::{Efuses, Format},
     flash::Flash,
     rom::Rom,
@@ -38,9 +38,9 @@ pub struct Args {
     /// How the bootloader was built: an sdkconfig file
     #[arg(long, value_name = "FILE")]
     sdkconfig: Option<String>,
-    /// Watch at most this many boots in a row
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    resets: u32,
+    /// Watch this many boots in a row; without it, until a reset loop is recognised
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    resets: Option<u32>,
     /// Write the flash afterwards to this file
     #[arg(long, value_name = "FILE")]
     flash_out: Option<String>,
@@ -77,7 +77,7 @@ pub fn run(bench: &Workbench, args: &Args) -> Result<Report, Failure> {
     let mut device = board(args, bench)?;
     let before = device.flash.clone();
     let rom = Rom::of(args.chip, security::chip_revision(&device.efuses));
-    let cycle = device.power_on(args.resets);
+    let cycle = device.power_on(args.resets.map_or(Watch::UntilSettled, Watch::Boots));
     if let Some(out) = &args.flash_out {
         bench.write(out, &device.flash.to_bytes())?;
     }
