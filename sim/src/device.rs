@@ -11,8 +11,8 @@ use crate::{
     flash::Flash,
     rom::{FirstStage, ResetCause, Rom, Verdict},
 };
-use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use dryburn::{Chip, IdfVersion, efuse::security};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
 /// A board on the desk.
 #[derive(Clone)]
@@ -81,7 +81,14 @@ impl Device {
     /// A board with this flash and these eFuses, strapped for a normal boot.
     pub fn new(flash: Flash, efuses: Efuses) -> Self {
         let rom = Rom::of(efuses.chip(), security::chip_revision(&efuses));
-        Self { flash, efuses, strap: rom.default_strap(), config: Config::default(), idf: None, rng: ChaCha20Rng::seed_from_u64(0) }
+        Self {
+            flash,
+            efuses,
+            strap: rom.default_strap(),
+            config: Config::default(),
+            idf: None,
+            rng: ChaCha20Rng::seed_from_u64(0),
+        }
     }
 
     /// The chip.
@@ -135,7 +142,7 @@ impl Device {
         let verdict = FirstStage {
             rom,
             flash: &self.flash,
-            efuses: &self.efuses,
+            efuses: &mut self.efuses,
             unit: &unit,
             strap: self.strap,
             observer: &mut observer,

@@ -95,9 +95,8 @@ impl Bootloader<'_> {
             self.security(S::GeneratingKey);
             return self.stage_new_flash_key(batch);
         }
-        let protected = |name: &str| {
-            security::write_protected(self.efuses, name) && security::read_protected(self.efuses, name)
-        };
+        let protected =
+            |name: &str| security::write_protected(self.efuses, name) && security::read_protected(self.efuses, name);
         let purpose_frozen = |key: u8| {
             self.chip() == Chip::Esp32 || security::write_protected(self.efuses, &format!("KEY_PURPOSE_{key}"))
         };

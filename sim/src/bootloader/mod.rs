@@ -175,7 +175,8 @@ impl Bootloader<'_> {
         let view = self.unit.view(self.flash);
         let observer = RefCell::new(&mut *self.observer);
         let tell = |event| (observer.borrow_mut())(Any::Bootloader(event));
-        let mut version = |slot| anti_rollback::version_of(&view, slots.region(Slot::Ota(slot)), &mut |e| tell(Event::Security(e)));
+        let mut version =
+            |slot| anti_rollback::version_of(&view, slots.region(Slot::Ota(slot)), &mut |e| tell(Event::Security(e)));
         let choice = boot::choose(slots, entries, &options, &mut version, &mut |e| tell(Event::Boot(e)));
         for (sector, entry) in choice.rewrite.iter().enumerate() {
             if let (Some(entry), Some(region)) = (entry, slots.otadata) {

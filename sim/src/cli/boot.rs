@@ -8,8 +8,8 @@ use crate::{
     tools::{Failure, Workbench, number},
     uart,
 };
-use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use dryburn::{Chip, IdfVersion, Revision, efuse::security};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
 /// How the board is given, and what is wanted of it.
 #[derive(clap::Args)]

@@ -189,6 +189,10 @@ fn signature(uart: &mut Uart<'_>, event: &SignatureEvent) {
         }
         SignatureEvent::Verifying => uart.info(tag, "Verifying with RSA-PSS..."),
         SignatureEvent::Block { index, error } => signature_block(uart, *index, error),
+        SignatureEvent::NoBlockOfScheme => {
+            uart.error(tag, "No signature block generated for valid scheme");
+            uart.error(tag, "RSA signing scheme selected but no signature block for the selected scheme");
+        }
         SignatureEvent::Verified if uart.idf.since(4, 3) => uart.info(tag, "Signature verified successfully!"),
         SignatureEvent::Verified => {}
         SignatureEvent::Failed => uart.error(tag, "Secure Boot V2 verification failed."),

@@ -39,10 +39,9 @@ pub(super) fn efuse(uart: &mut Uart<'_>, event: &Efuse) {
             uart.error(tag, &format!("BURN BLOCK{block} - ERROR (written bits != read bits)"));
             uart.warn(tag, &format!("BLOCK{block}: next retry to fix an error [{attempt}/3]..."));
         }
-        Efuse::BurnSkipped { block } => uart.error(
-            tag,
-            &format!("BLOCK{block} can not be burned because a previous block got an error, skipped."),
-        ),
+        Efuse::BurnSkipped { block } => {
+            uart.error(tag, &format!("BLOCK{block} can not be burned because a previous block got an error, skipped."))
+        }
         Efuse::WrittenIncorrectly => {
             uart.error(tag, "Written data are incorrect");
             if uart.idf.since(6, 1) {
