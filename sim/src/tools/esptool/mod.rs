@@ -24,8 +24,8 @@ mod regions;
 mod write;
 
 use super::{Failure, Workbench};
-use crate::efuse::Efuses;
 use crate::device::Device;
+use crate::efuse::Efuses;
 use crate::flash::{Flash, FlashError};
 use args::{Cli, Command};
 use clap::Parser;
@@ -59,7 +59,11 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
         Command::Version => Ok(format!("{FOLLOWED_VERSION}\n")),
         Command::ImageInfo(args) => image_info::run(bench, chip, args),
         Command::MergeBin(args) => merge::run(bench, chip, args),
-        Command::WriteFlash(args) => on_chip(bench, &cli, |bench, flash| write::run(bench, flash, chip, args)),
+        Command::WriteFlash(args) => {
+            // a tool that is connected knows the chip; a file that stands for one does not tell
+            let board = bench.device.as_ref().filter(|_| cli.flash.is_none()).map(Device::chip);
+            on_chip(bench, &cli, |bench, flash| write::run(bench, flash, chip.or(board), args))
+        }
         Command::ReadFlash(args) => {
             if cli.flash.as_ref() == Some(&args.file) {
                 return Err(Failure::new(format!("{}: the chip itself; read it to another file", args.file)));
@@ -97,7 +101,9 @@ fn on_board(
     command: impl FnOnce(&mut Workbench, &mut Flash) -> Result<String, Failure>,
 ) -> Result<String, Failure> {
     let no_board = || {
-        Failure::new("no board: name the file that stands for the flash chip, as in `esptool --flash chip.bin …` (with `--flash-chip-size 4MB` to start erased)")
+        Failure::new(
+            "no board: name the file that stands for the flash chip, as in `esptool --flash chip.bin …` (with `--flash-chip-size 4MB` to start erased)",
+        )
     };
     let mut flash = bench.device.as_ref().ok_or_else(no_board)?.flash.clone();
     let text = command(bench, &mut flash)?;
