@@ -5,8 +5,8 @@ use clap::{Subcommand, ValueEnum};
 use dryburn::{
     Chip, IdfVersion, Revision,
     image::{
-        self, APP_DESCRIPTOR_MAGIC, APP_DESCRIPTOR_SIZE, AppDescriptor, Builder, Damage, Event, HEADER_SIZE, Header, Kind,
-        Purpose, Region, Rules, Target,
+        self, APP_DESCRIPTOR_MAGIC, APP_DESCRIPTOR_SIZE, AppDescriptor, Builder, Damage, Event, HEADER_SIZE, Header,
+        Kind, Purpose, Region, Rules, Target,
     },
 };
 use embedded_storage::nor_flash::{ErrorType, NorFlashErrorKind, ReadNorFlash};
@@ -188,7 +188,8 @@ fn show(bench: &Workbench, info: &Info) -> Result<String, Failure> {
     match verdict {
         Ok(verified) => {
             let rest = bytes.len() as u64 - u64::from(verified.length);
-            let _ = writeln!(text, "valid: {} bytes, checksum and SHA-256 right, {rest} bytes behind it", verified.length);
+            let _ =
+                writeln!(text, "valid: {} bytes, checksum and SHA-256 right, {rest} bytes behind it", verified.length);
             Ok(text)
         }
         Err(refusal) => Err(Failure { text: format!("{text}{}: refused: {refusal}", info.file), status: 1 }),
@@ -240,7 +241,10 @@ fn spoil(bench: &Workbench, args: &DamageArgs) -> Result<String, Failure> {
     let before = bytes.clone();
     image::damage(&mut bytes, damage, args.repair);
     if bytes == before {
-        return Err(Failure::new(format!("{}: nothing changed: the file is too short or is like that already", args.file)));
+        return Err(Failure::new(format!(
+            "{}: nothing changed: the file is too short or is like that already",
+            args.file
+        )));
     }
     bench.write(&args.file, &bytes)?;
     Ok(String::new())
