@@ -33,18 +33,8 @@ pub(super) fn lines(uart: &mut Uart<'_>, event: &Event) {
         Event::TableListed(rows) => table(uart, rows),
         Event::Boot(event) => boot(uart, event),
         Event::Image(event) => image(uart, event),
-        Event::SecureBootAlreadyOn => {
-            uart.info("secure_boot_v2", "enabling secure boot v2...");
-            let text = uart.since(&[
-                ((0, 0), "secure boot v2 is already enabled. Continuing.."),
-                ((4, 3), "secure boot v2 is already enabled, continuing.."),
-            ]);
-            uart.info("secure_boot_v2", text);
-        }
-        Event::FlashEncryptionOn { left } => {
-            uart.info("boot", "Checking flash encryption...");
-            uart.info("flash_encrypt", &format!("flash encryption is enabled ({left} plaintext flashes left)"));
-        }
+        Event::Security(event) => super::security::security(uart, event),
+        Event::Efuse(event) => super::security::efuse(uart, event),
         Event::EntropyOff => uart.info("boot", "Disabling RNG early entropy source..."),
     }
 }

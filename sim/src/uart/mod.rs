@@ -6,6 +6,7 @@
 
 mod bootloader;
 mod rom;
+mod security;
 
 use crate::{
     bootloader as bootloader_event,

@@ -103,9 +103,6 @@ fn banner(uart: &mut Uart<'_>, cause: ResetCause, strap: u32) {
         (true, false) => "DOWNLOAD(USB/UART0/1)",
     };
     uart.raw(&format!("rst:{code:#x} ({name}),boot:{strap:#x} ({mode})"));
-    if let Some(pc) = uart.rom.saved_pc.filter(|_| cause != ResetCause::PowerOn) {
-        uart.raw(&format!("Saved PC:{pc:#010x}"));
-    }
 }
 
 /// The ROM's words about a refused signature block; the second stage calls the ROM, so they appear there as well.
