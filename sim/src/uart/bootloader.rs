@@ -20,7 +20,9 @@ pub(super) fn lines(uart: &mut Uart<'_>, event: &Event) {
         }
         Event::ChipRevision { revision, block } => {
             let revision = if uart.idf.since(4, 3) { revision.to_string() } else { revision.major().to_string() };
-            uart.info("boot", &format!("chip revision: {revision}"));
+            // the second line of older releases is an event of the image check
+            let label = uart.since(&[((0, 0), "Chip Revision"), ((4, 1), "chip revision")]);
+            uart.info("boot", &format!("{label}: {revision}"));
             if let Some(block) = block.filter(|_| uart.idf.since(5, 1)) {
                 uart.info("boot", &format!("efuse block revision: {block}"));
             }
@@ -38,7 +40,8 @@ pub(super) fn lines(uart: &mut Uart<'_>, event: &Event) {
 }
 
 fn flash(uart: &mut Uart<'_>, speed: u8, mode: u8, size: u8) {
-    let tag = if uart.idf.since(4, 2) { format!("boot.{}", uart.chip) } else { "boot".into() };
+    // public logs of 4.1 and 4.1.2 have the chip's tag (the sheet's "boot" is from development versions before it)
+    let tag = if uart.idf.since(4, 1) { format!("boot.{}", uart.chip) } else { "boot".into() };
     let speed = match speed {
         0xF => "80MHz",
         0 => "40MHz",
@@ -143,10 +146,13 @@ fn boot(uart: &mut Uart<'_>, event: &boot::Event) {
 fn image(uart: &mut Uart<'_>, event: &image::Event) {
     use image::Event as E;
     match event {
-        E::RevisionStated { kind: Kind::App, chip, minimum } => {
-            uart.info("boot_comm", &format!("chip revision: {chip}, min. application chip revision: {minimum}"));
+        E::RevisionStated { kind, chip, minimum } => {
+            let kind = match kind {
+                Kind::App => "application",
+                Kind::Bootloader => "bootloader",
+            };
+            uart.info("boot_comm", &format!("chip revision: {chip}, min. {kind} chip revision: {minimum}"));
         }
-        E::RevisionStated { kind: Kind::Bootloader, .. } => {}
         E::SpiModeOdd { offset, mode } => {
             uart.warn("esp_image", &format!("image at {offset:#x} has invalid SPI mode {mode}"));
         }
