@@ -129,9 +129,9 @@ class Tally:
 
 
 def lines_of(text):
-    """What is compared of an output: without the real tool's line with its version, without space at line ends; control
-    characters, which steer a terminal, as the replacement character that dryburn prints for them."""
-    text = "".join(c if c == "\n" or not unicodedata.category(c) == "Cc" else "\ufffd" for c in text)
+    """What is compared of an output: without the real tool's line with its version, without space at line ends, and
+    without control characters, of which the real tool prints some, or the character that dryburn prints for them all."""
+    text = "".join(c for c in text if c == "\n" or not (c == "\ufffd" or unicodedata.category(c) == "Cc"))
     lines = [line.rstrip() for line in text.rstrip().split("\n")]
     return lines[1:] if lines[0].startswith(("esptool v", "espsecure v")) else lines
 

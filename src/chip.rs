@@ -188,6 +188,7 @@ const ESP32: Spec = Spec {
 };
 
 /// One row per chip; the ESP32 has two, the second from revision 3 on.
+#[allow(clippy::single_range_in_vec_init, reason = "lists of address ranges, some with one member")]
 pub const ROWS: &[Spec] = &[
     ESP32,
     Spec { from_revision: Revision(300), secure_boot: &[V1, V2Rsa3072], key_digests: 1, ..ESP32 },

@@ -50,8 +50,8 @@ pub mod otadata;
 pub mod partition;
 pub mod secure_boot;
 
-pub use idf::IdfVersion;
 pub use chip::{Chip, Revision, SecureBootScheme};
+pub use idf::IdfVersion;
 
 /// Size in bytes of the flash sector: the unit of erase.
 pub const SECTOR: u32 = 4096;

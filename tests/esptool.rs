@@ -1,5 +1,8 @@
 //! The esptool command line: held against the output of the real tool (esptool 5.6.0; `tests/vectors/esptool`).
 
+use dryburn::Chip;
+use dryburn_sim::device::Device;
+use dryburn_sim::efuse::Efuses;
 use dryburn_sim::flash::Flash;
 use dryburn_sim::tools::{self, Output, Workbench};
 use proptest::prelude::*;
@@ -23,7 +26,7 @@ impl Desk {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut bench = Workbench::confined(folder.path(), 1);
-        bench.flash = Some(Flash::new(4 * MB).expect("a size"));
+        bench.device = Some(Device::new(Flash::new(4 * MB).expect("a size"), Efuses::new(Chip::Esp32)));
         let desk = Self { folder, bench };
         for name in ["esp32_app", "esp32_boot", "esp32_boot_nodigest", "esp32_boot_pad4k", "esp32c3_app", "esp32c6_app"]
         {
@@ -66,7 +69,7 @@ impl Desk {
     }
 
     fn flash(&self) -> &Flash {
-        self.bench.flash.as_ref().expect("a chip on the desk")
+        &self.bench.device.as_ref().expect("a chip on the desk").flash
     }
 
     fn chip_bytes(&self, address: u32, length: usize) -> Vec<u8> {
@@ -380,7 +383,7 @@ fn bad_usage_is_refused() {
 #[test]
 fn a_file_can_stand_for_the_chip() {
     let mut desk = Desk::new();
-    desk.bench.flash = None;
+    desk.bench.device = None;
     let no_board = desk.run("esptool erase-flash");
     assert!(no_board.status == 2 && no_board.text.contains("esptool --flash chip.bin"), "{}", no_board.text);
     let absent = desk.run("esptool --flash chip.bin erase-flash");

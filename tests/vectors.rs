@@ -69,7 +69,11 @@ fn every_file_has_its_line() {
         assert!(!line.command.trim().is_empty(), "{MANIFEST}: {}: made how?", line.name);
         if line.name.ends_with('/') {
             assert_eq!(line.source, None, "{MANIFEST}: {}: only files are copies", line.name);
-            assert!(found.contains(&format!("{}README.md", line.name)), "{}: no README.md says how it was made", line.name);
+            assert!(
+                found.contains(&format!("{}README.md", line.name)),
+                "{}: no README.md says how it was made",
+                line.name
+            );
             listed.extend(found.iter().filter(|f| f.starts_with(&line.name)).cloned());
         } else {
             assert!(listed.insert(line.name.clone()), "{MANIFEST}: {}: a second line", line.name);

@@ -96,7 +96,8 @@ fn build(spec: &DeviceSpec, bench: &Workbench) -> Result<Device, Failure> {
     };
     if let Some(text) = &spec.strap {
         let strap = number(text).ok().and_then(|n| u32::try_from(n).ok());
-        device.strap = strap.ok_or_else(|| Failure::new(format!("strap = \"{text}\": write a number like \"0x12\"")))?;
+        device.strap =
+            strap.ok_or_else(|| Failure::new(format!("strap = \"{text}\": write a number like \"0x12\"")))?;
     }
     let idf = device.idf.unwrap_or(IdfVersion::LATEST);
     let bootloader = match &spec.bootloader {
@@ -148,10 +149,8 @@ fn made_bootloader(spec: &DeviceSpec, idf: IdfVersion) -> Vec<u8> {
 }
 
 fn table(csv: &str, config: &Config) -> Result<Vec<u8>, Failure> {
-    let options = partition::csv::Options {
-        table_offset: config.partition_table_offset(),
-        ..partition::csv::Options::default()
-    };
+    let options =
+        partition::csv::Options { table_offset: config.partition_table_offset(), ..partition::csv::Options::default() };
     let located = |e: partition::csv::Diagnostic| Failure::new(format!("partitions: {e}"));
     let partitions = partition::csv::parse(csv, &options).map_err(located)?;
     partition::csv::verify(&partitions, &options, &mut Vec::new()).map_err(located)?;

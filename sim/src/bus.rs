@@ -4,7 +4,10 @@
 //! granularity of the MMU page (64 KiB, less on some chips), decryption that of the cipher's row, so the page size never
 //! shows in what is read; it shows in what may be linked, which the core's image checks.
 
-use crate::{efuse::Efuses, flash::{Flash, FlashError}};
+use crate::{
+    efuse::Efuses,
+    flash::{Flash, FlashError},
+};
 use dryburn::{efuse::security, flash_encryption::FlashCipher};
 use embedded_storage::nor_flash::{ErrorType, ReadNorFlash};
 
@@ -38,7 +41,11 @@ impl EncryptionUnit {
     pub fn program(&self, flash: &mut Flash, address: u32, data: &[u8]) -> Result<(), FlashError> {
         let mut data = data.to_vec();
         if let Some(cipher) = &self.cipher {
-            cipher.encrypt(address, &mut data).map_err(|_| FlashError::NotAligned { address, length: data.len() as u64, size: 16 })?;
+            cipher.encrypt(address, &mut data).map_err(|_| FlashError::NotAligned {
+                address,
+                length: data.len() as u64,
+                size: 16,
+            })?;
         }
         flash.program(address, &data)
     }
@@ -82,9 +89,11 @@ impl CpuView<'_> {
         let block_at = address & !15;
         let mut block = [0; 16];
         self.flash.read(block_at, &mut block)?;
-        cipher
-            .decrypt(block_at, &mut block)
-            .map_err(|_| FlashError::NotAligned { address: block_at, length: 16, size: 16 })?;
+        cipher.decrypt(block_at, &mut block).map_err(|_| FlashError::NotAligned {
+            address: block_at,
+            length: 16,
+            size: 16,
+        })?;
         let from = (address & 15) as usize;
         for (to, byte) in part.iter_mut().zip(block.iter().skip(from)) {
             *to = *byte;

@@ -223,10 +223,11 @@ const XTS_256: &[Chip] = &[Chip::Esp32s2, Chip::Esp32s3, Chip::Esp32p4];
 const ECDSA: &[Chip] = &[Chip::Esp32h2, Chip::Esp32c5, Chip::Esp32c61, Chip::Esp32p4];
 const MANAGED: &[Chip] = &[Chip::Esp32c5, Chip::Esp32p4];
 
-/// purpose, value, name, the chips that have it. The H2's RESERVED is 2, the others' is 1.
+/// purpose, value, name, the chips that have it.
 const PURPOSES: &[(KeyPurpose, u8, &str, &[Chip])] = &[
     (KeyPurpose::User, 0, "USER", ALL),
     (KeyPurpose::Reserved, 1, "RESERVED", &[Chip::Esp32s2, Chip::Esp32s3, Chip::Esp32c3, Chip::Esp32c6]),
+    (KeyPurpose::Reserved, 2, "RESERVED", &[Chip::Esp32h2]),
     (KeyPurpose::EcdsaKey, 1, "ECDSA_KEY", ECDSA),
     (KeyPurpose::XtsAes256Key1, 2, "XTS_AES_256_KEY_1", XTS_256),
     (KeyPurpose::XtsAes256Key2, 3, "XTS_AES_256_KEY_2", XTS_256),
@@ -265,7 +266,12 @@ impl KeyPurpose {
         PURPOSES.iter().find(|(p, ..)| *p == self).map_or((0, "USER"), |(_, value, name, _)| (*value, *name))
     }
 
-    /// The value of KEY_PURPOSE_n.
+    /// The value of KEY_PURPOSE_n on `chip`; `None` where the chip has no such purpose.
+    pub fn value_on(self, chip: Chip) -> Option<u8> {
+        PURPOSES.iter().find(|(p, .., chips)| *p == self && chips.contains(&chip)).map(|(_, value, ..)| *value)
+    }
+
+    /// The value of KEY_PURPOSE_n, the same on all chips but for RESERVED (1; on the H2 2: see [`KeyPurpose::value_on`]).
     pub fn value(self) -> u8 {
         self.row().0
     }

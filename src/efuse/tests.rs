@@ -99,6 +99,8 @@ fn purposes_have_the_vendors_numbers() {
     assert_eq!(KeyPurpose::from_value(Chip::Esp32c3, 2), None);
     assert_eq!(KeyPurpose::from_value(Chip::Esp32s3, 2), Some(KeyPurpose::XtsAes256Key1));
     assert_eq!(KeyPurpose::from_name(Chip::Esp32c5, "ECDSA_KEY_P384_H").map(KeyPurpose::value), Some(18));
+    assert_eq!(KeyPurpose::Reserved.value_on(Chip::Esp32h2), Some(2));
+    assert_eq!(KeyPurpose::Reserved.value_on(Chip::Esp32c61), None);
     assert_eq!(KeyPurpose::all(Chip::Esp32).count(), 0);
     assert!(KeyPurpose::HmacUp.is_secret() && !KeyPurpose::SecureBootDigest2.is_secret());
 }

@@ -168,8 +168,30 @@ impl Builder {
         let min_legacy = self.min_revision.major().min(255) as u8;
         // DIO; the slowest common clock code 0; write-protect pin disabled
         let fields = [
-            MAGIC, segments.len().min(255) as u8, 2, self.flash_size << 4, e0, e1, e2, e3, 0xEE, 0, 0, 0, id0, id1, min_legacy,
-            min0, min1, max0, max1, 0, 0, 0, 0, u8::from(self.hash_appended),
+            MAGIC,
+            segments.len().min(255) as u8,
+            2,
+            self.flash_size << 4,
+            e0,
+            e1,
+            e2,
+            e3,
+            0xEE,
+            0,
+            0,
+            0,
+            id0,
+            id1,
+            min_legacy,
+            min0,
+            min1,
+            max0,
+            max1,
+            0,
+            0,
+            0,
+            0,
+            u8::from(self.hash_appended),
         ];
         header.copy_from_slice(&fields);
         header

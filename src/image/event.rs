@@ -124,7 +124,9 @@ pub enum Refusal {
         found: u32,
     },
     /// Flash offset and CPU address of a mapped segment differ within the MMU page.
-    #[error("segment {index}: load address {load_addr:#010x} and flash address {flash_address:#010x} differ within the MMU page")]
+    #[error(
+        "segment {index}: load address {load_addr:#010x} and flash address {flash_address:#010x} differ within the MMU page"
+    )]
     Misaligned {
         /// Segment index.
         index: u8,

@@ -147,7 +147,7 @@ impl<F: ReadNorFlash> Pass<'_, F> {
         for index in 0..header.segment_count() {
             next = self.segment(index, next, &mut maps)?;
         }
-        self.checksum(next, &header).map(|(length, digest)| Verified { length, header, digest, maps })
+        self.trailer(next, &header).map(|(length, digest)| Verified { length, header, digest, maps })
     }
 
     fn wide_map(&self) -> bool {
@@ -320,47 +320,47 @@ impl<F: ReadNorFlash> Pass<'_, F> {
         Ok(())
     }
 
-    /// Everything behind the last segment: checksum, size, hash, signature.
-    fn checksum(mut self, end: u32, _header: &Header) -> Result<(u32, [u8; 32]), Refusal> {
+    /// Everything behind the last segment: checksum, size, then hash or signature. Gives length and digest.
+    fn trailer(mut self, end: u32, header: &Header) -> Result<(u32, [u8; 32]), Refusal> {
         let start = self.region.offset;
         let unpadded = end.checked_sub(start).ok_or(Refusal::Wrapped)?;
         // the checksum byte is the last of a 16-byte block
         let length = unpadded.checked_add(16).ok_or(Refusal::Wrapped)? & !15;
-        let calculated = self.xor;
         let stored_end = start.checked_add(length).ok_or(Refusal::Wrapped)?;
+        let calculated = self.xor;
         self.data(end, stored_end)?;
         let [read] = self.read(stored_end.saturating_sub(1))?;
         if calculated != read {
             return Err(Refusal::Checksum { calculated, read });
         }
-        let hash_appended = _header.hash_appended() == 1;
+        let hash_appended = header.hash_appended() == 1;
         let image_len = if hash_appended { length.checked_add(HASH_SIZE).ok_or(Refusal::Wrapped)? } else { length };
         let full = match self.rules.signature {
-            None => image_len,
-            Some(policy) => policy.end(image_len).ok_or(Refusal::Wrapped)?,
+            None => Some(image_len),
+            Some(policy) => policy.end(image_len),
         };
+        let full = full.ok_or(Refusal::Wrapped)?;
         if full > self.region.size {
             return Err(Refusal::TooLong { length: full, partition: self.region.size });
         }
         let digest: [u8; 32] = self.sha.clone().finalize().into();
-        match self.rules.signature {
-            Some(policy) => {
-                (self.observer)(Event::VerifyingSignature);
-                self.data(stored_end, start.saturating_add(policy.start(image_len)))?;
-                let signed: [u8; 32] = self.sha.clone().finalize().into();
-                let at = start.saturating_add(policy.start(image_len));
-                if !signature::check(self.flash, at, policy, &signed, self.rules.target, self.observer)? {
-                    return Err(Refusal::Signature { hash_matches: self.last_hash_matches(image_len)? });
-                }
-            }
-            None if hash_appended && self.checks_hash() => {
-                if self.read::<32>(stored_end)? != digest {
-                    return Err(Refusal::Hash);
-                }
-            }
-            None => {}
+        if let Some(policy) = self.rules.signature {
+            self.signature(policy, image_len, stored_end)?;
+        } else if hash_appended && self.checks_hash() && self.read::<32>(stored_end)? != digest {
+            return Err(Refusal::Hash);
         }
         Ok((image_len, digest))
+    }
+
+    fn signature(&mut self, policy: &SignaturePolicy, image_len: u32, hashed_to: u32) -> Result<(), Refusal> {
+        (self.observer)(Event::VerifyingSignature);
+        let at = self.region.offset.saturating_add(policy.start(image_len));
+        self.data(hashed_to, at)?;
+        let signed: [u8; 32] = self.sha.clone().finalize().into();
+        if signature::check(self.flash, at, policy, &signed, self.rules.target, self.observer)? {
+            return Ok(());
+        }
+        Err(Refusal::Signature { hash_matches: self.last_hash_matches(image_len)? })
     }
 
     /// ESP-IDF does not check the hash of a bootloader: flashing tools may have patched its header (formats sheet §1.5).

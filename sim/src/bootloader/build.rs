@@ -54,7 +54,8 @@ fn descriptor(view: &CpuView<'_>, offset: u32) -> Option<BootloaderDescriptor> {
     let mut raw = [0; BOOTLOADER_DESCRIPTOR_SIZE];
     view.fill(offset.checked_add(DESCRIPTOR_OFFSET)?, &mut raw).ok()?;
     let descriptor = BootloaderDescriptor::from_bytes(raw);
-    (descriptor.magic_byte() == BOOTLOADER_DESCRIPTOR_MAGIC && descriptor.idf_ver().starts_with('v')).then_some(descriptor)
+    (descriptor.magic_byte() == BOOTLOADER_DESCRIPTOR_MAGIC && descriptor.idf_ver().starts_with('v'))
+        .then_some(descriptor)
 }
 
 /// Bootloaders before 5.2 carry their version only as a text that they print: `v4.2-dev-130-g6f359df58f`.
@@ -64,7 +65,8 @@ fn version_text(view: &CpuView<'_>, offset: u32) -> Option<String> {
     raw.split(|b| *b == 0).find_map(|text| {
         let text = std::str::from_utf8(text).ok()?;
         let version: IdfVersion = text.strip_prefix('v')?.parse().ok()?;
-        let plausible = (3..=9).contains(&version.major) && text.len() < 64 && text.chars().all(|c| c.is_ascii_graphic());
+        let plausible =
+            (3..=9).contains(&version.major) && text.len() < 64 && text.chars().all(|c| c.is_ascii_graphic());
         plausible.then(|| text.to_owned())
     })
 }
@@ -106,4 +108,3 @@ fn rom_stack(chip: Chip) -> std::ops::Range<u32> {
         _ => 0..0,
     }
 }
-

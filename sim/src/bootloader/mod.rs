@@ -120,13 +120,16 @@ impl Bootloader<'_> {
         let verdict = read
             .map_err(|_| partition::TableError::BadMagic { index: 0, found: 0xFFFF })
             .and_then(|()| partition::verify(&table, flash_size.unwrap_or(0x20_0000)));
-        if let Err(error) = verdict {
-            self.tell(Event::Table(error));
-            return Err(Reset);
-        }
+        let verified = match verdict {
+            Ok(verified) => verified,
+            Err(error) => {
+                self.tell(Event::Table(error));
+                return Err(Reset);
+            }
+        };
         let mut slots = Slots::default();
         let mut rows = Vec::new();
-        for entry in partition::entries(&table) {
+        for entry in verified.bootloader_entries(&table) {
             let region = Region { offset: entry.offset, size: entry.size };
             slots.add(entry.kind.0, entry.subtype.0, region);
             rows.push(Row {
@@ -241,7 +244,8 @@ impl Bootloader<'_> {
             if !count.enabled() {
                 return Outcome::NotModelled { what: "first-boot enablement of flash encryption" };
             }
-            let left = if security::crypt_count_write_protected(self.efuses) { 0 } else { count.plaintext_flashes_left() };
+            let left =
+                if security::crypt_count_write_protected(self.efuses) { 0 } else { count.plaintext_flashes_left() };
             self.tell(Event::FlashEncryptionOn { left });
         }
         self.tell(Event::EntropyOff);

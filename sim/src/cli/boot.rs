@@ -84,11 +84,12 @@ pub fn run(bench: &Workbench, args: &Args) -> Result<Report, Failure> {
 }
 
 fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
-    let flash = Flash::from_bytes(&bench.read(&args.flash)?)
-        .map_err(|e| Failure::new(format!("{}: {e}", args.flash)))?;
+    let flash =
+        Flash::from_bytes(&bench.read(&args.flash)?).map_err(|e| Failure::new(format!("{}: {e}", args.flash)))?;
     let efuses = match (&args.efuses, args.revision) {
-        (Some(file), _) => Efuses::parse(&bench.read(file)?, Some(args.chip))
-            .map_err(|e| Failure::new(format!("{file}: {e}")))?,
+        (Some(file), _) => {
+            Efuses::parse(&bench.read(file)?, Some(args.chip)).map_err(|e| Failure::new(format!("{file}: {e}")))?
+        }
         (None, Some(revision)) => Efuses::with_revision(args.chip, revision)?,
         (None, None) => Efuses::new(args.chip),
     };

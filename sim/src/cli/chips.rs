@@ -8,8 +8,8 @@ pub fn table() -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{:<10} {:<9} {:>8} {:>10}  {:<22} {}",
-        "chip", "revision", "image id", "bootloader", "flash encryption", "secure boot"
+        "{:<10} {:<9} {:>8} {:>10}  {:<22} secure boot",
+        "chip", "revision", "image id", "bootloader", "flash encryption"
     );
     for row in ROWS {
         let cipher = match row.flash_cipher {

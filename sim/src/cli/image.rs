@@ -191,25 +191,25 @@ fn show(bench: &Workbench, info: &Info) -> Result<String, Failure> {
     });
     match verdict {
         Ok(verified) => {
-            let hash = hash_verdict(&bytes, &verified).map_err(|reason| refused(&text, &reason))?;
+            let sums = hash_verdict(&bytes, &verified).map_err(|reason| refused(&text, &reason))?;
             let rest = bytes.len() as u64 - u64::from(verified.length);
-            let _ = writeln!(text, "valid: {} bytes, checksum right, {hash}, {rest} bytes behind it", verified.length);
+            let _ = writeln!(text, "valid: {} bytes, {sums}, {rest} bytes behind it", verified.length);
             Ok(text)
         }
         Err(refusal) => Err(refused(&text, &refusal)),
     }
 }
 
-/// What the appended SHA-256 says. The boot code passes over that of a bootloader, because flashing tools may have patched
+/// What checksum (good by now) and appended SHA-256 say. The boot code passes over that of a bootloader, because flashing tools may have patched
 /// the header (formats sheet §1.5); whoever looks at a file wants to know. `hash_appended` is 0 or 1 (formats sheet §1.2).
 fn hash_verdict(bytes: &[u8], verified: &Verified) -> Result<&'static str, String> {
     match verified.header.hash_appended() {
-        0 => Ok("no SHA-256 appended"),
+        0 => Ok("checksum right, no SHA-256 appended"),
         1 => {
             let end = verified.length as usize;
             let at = end.saturating_sub(HASH_SIZE as usize);
             if bytes.get(at..end) == Some(&verified.digest[..]) {
-                return Ok("SHA-256 right");
+                return Ok("checksum and SHA-256 right");
             }
             Err(format!(
                 "SHA-256 differs from the one appended at offset {at:#x}; the boot code does not look, but this is not the \
@@ -313,7 +313,7 @@ mod tests {
     fn hash_of_a_bootloader_is_looked_at() {
         let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/image");
         let good = std::fs::read(format!("{vectors}/esp32_boot.bin")).unwrap();
-        assert!(info(&good).unwrap().contains("checksum right, SHA-256 right, 0 bytes"));
+        assert!(info(&good).unwrap().contains("checksum and SHA-256 right, 0 bytes"));
         let plain = std::fs::read(format!("{vectors}/esp32_boot_nodigest.bin")).unwrap();
         assert!(info(&plain).unwrap().contains("checksum right, no SHA-256 appended, 0 bytes"));
 

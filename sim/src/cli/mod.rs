@@ -124,7 +124,8 @@ fn tool(name: &str, args: ToolArgs) -> u8 {
 
 /// Runs a command on the desk of a shell user; gives the exit status.
 fn shell(command: impl FnOnce(&mut Workbench) -> Result<u8, Failure>) -> u8 {
-    let desk = Workbench::shell().map_err(|e| Failure::new(format!("no random numbers from the operating system: {e}")));
+    let desk =
+        Workbench::shell().map_err(|e| Failure::new(format!("no random numbers from the operating system: {e}")));
     desk.and_then(|mut bench| command(&mut bench)).unwrap_or_else(|Failure { text, status }| {
         eprintln!("error: {}", text.trim_end());
         status

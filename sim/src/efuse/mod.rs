@@ -22,7 +22,7 @@ pub use file::{FileError, Format};
 
 use dryburn::{
     Chip, Revision,
-    efuse::{Efuse, Field, blocks, chip_revision, field_at, fields_at, read_field},
+    efuse::{Efuse, Field, blocks, chip_revision, field_at, fields_at},
 };
 use std::fmt;
 
@@ -271,11 +271,6 @@ impl Efuses {
 
     fn field_mask(&self, field: &Field, word: usize) -> u32 {
         Self::mask(std::slice::from_ref(field), field.block.into(), word, |_| true)
-    }
-
-    /// The low 32 bits of a field as software reads it, by the table row.
-    pub(crate) fn value(&self, field: &Field) -> u32 {
-        read_field(self, field)
     }
 
     /// Drops what software cannot read any more, as the vendor's emulator does with its `--virt` file.

@@ -1,6 +1,9 @@
 use super::*;
 use crate::strategy::efuse as any_efuse;
-use dryburn::efuse::{read, security::*};
+use dryburn::{
+    efuse::{read, security::*},
+    flash_encryption::{CryptConfig, FlashKey},
+};
 use proptest::prelude::*;
 use std::{fs, path::PathBuf};
 

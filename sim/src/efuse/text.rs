@@ -216,9 +216,7 @@ fn json_field(e: &mut Efuses, name: &str, entry: &Value) -> Result<(), FileError
         return Err(bad("more than 256 bits", "at most 32 bytes"));
     }
     // numbers are written most significant digit first; bytes in memory order, a MAC in printed order
-    if !is_bytes {
-        value.reverse();
-    } else if name.contains("MAC") && raw.is_none() {
+    if !is_bytes || (name.contains("MAC") && raw.is_none()) {
         value.reverse();
     }
     let field = Field {

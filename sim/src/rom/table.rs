@@ -56,11 +56,7 @@ pub const ROMS: &[Rom] = &[
         saved_pc: None,
     },
     LATER,
-    Rom {
-        chip: Chip::Esp32s2,
-        banner: &["ESP-ROM:esp32s2-rc4-20191025", "Build:Oct 25 2019"],
-        ..LATER
-    },
+    Rom { chip: Chip::Esp32s2, banner: &["ESP-ROM:esp32s2-rc4-20191025", "Build:Oct 25 2019"], ..LATER },
     Rom {
         chip: Chip::Esp32s3,
         banner: &["ESP-ROM:esp32s3-20210327", "Build:Mar 27 2021"],

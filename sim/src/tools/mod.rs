@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn only_the_command_and_the_names_of_options_are_respelled() {
-        let words = ["--flash_mode=my_mode", "-k", "flash_key", "write_flash", "erase_flash", "--", "--a_b"].map(String::from);
+        let words =
+            ["--flash_mode=my_mode", "-k", "flash_key", "write_flash", "erase_flash", "--", "--a_b"].map(String::from);
         let want = ["--flash-mode=my_mode", "-k", "flash_key", "write-flash", "erase_flash", "--", "--a_b"];
         assert_eq!(modern_spelling(&words, &["write-flash", "erase-flash"]), want);
     }

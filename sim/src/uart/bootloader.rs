@@ -66,12 +66,16 @@ fn flash(uart: &mut Uart<'_>, speed: u8, mode: u8, size: u8) {
 fn table_refused(uart: &mut Uart<'_>, error: &TableRefusal) {
     let text = match error {
         TableRefusal::OutOfFlash { index, offset, size, flash_size } => {
-            format!("partition {index} invalid - offset {offset:#x} size {size:#x} exceeds flash chip size {flash_size:#x}")
+            format!(
+                "partition {index} invalid - offset {offset:#x} size {size:#x} exceeds flash chip size {flash_size:#x}"
+            )
         }
         TableRefusal::SecondMd5 { .. } => "Only one MD5 checksum is allowed".into(),
         TableRefusal::Md5Mismatch { .. } => "Incorrect MD5 checksum".into(),
         TableRefusal::BadMagic { index, found } => format!("partition {index} invalid magic number {found:#x}"),
-        TableRefusal::NoEnd | TableRefusal::TooShort { .. } => "partition table has no terminating entry, not valid".into(),
+        TableRefusal::NoEnd | TableRefusal::TooShort { .. } => {
+            "partition table has no terminating entry, not valid".into()
+        }
     };
     uart.error("flash_parts", &text);
     uart.error("boot", "Failed to verify partition table");
@@ -166,9 +170,13 @@ fn image(uart: &mut Uart<'_>, event: &image::Event) {
                 SegmentUse::Skip => "",
             };
             let text = if uart.idf.since(4, 3) {
-                format!("segment {index}: paddr={flash_address:08x} vaddr={load_addr:08x} size={length:05x}h ({length:6}) {action}")
+                format!(
+                    "segment {index}: paddr={flash_address:08x} vaddr={load_addr:08x} size={length:05x}h ({length:6}) {action}"
+                )
             } else {
-                format!("segment {index}: paddr={flash_address:#010x} vaddr={load_addr:#010x} size={length:#07x} ({length:6}) {action}")
+                format!(
+                    "segment {index}: paddr={flash_address:#010x} vaddr={load_addr:#010x} size={length:#07x} ({length:6}) {action}"
+                )
             };
             uart.info("esp_image", &text);
             uart.spend(u64::from(*length) / 12);

@@ -116,5 +116,11 @@ pub fn to_bytes(text: &str) -> Vec<u8> {
 }
 
 /// Flash modes in the words of log lines; the ROM shortens two of them.
-const MODES: [(&str, &str); 6] =
-    [("QIO", "QIO"), ("QOUT", "QOUT"), ("DIO", "DIO"), ("DOUT", "DOUT"), ("FAST READ", "FAST_RD"), ("SLOW READ", "SLOW_RD")];
+const MODES: [(&str, &str); 6] = [
+    ("QIO", "QIO"),
+    ("QOUT", "QOUT"),
+    ("DIO", "DIO"),
+    ("DOUT", "DOUT"),
+    ("FAST READ", "FAST_RD"),
+    ("SLOW READ", "SLOW_RD"),
+];

@@ -23,7 +23,12 @@ pub(super) fn line(uart: &mut Uart<'_>, event: &Event) {
                 let (low, high) = (|b: &u8| b & 15, |b: &u8| b >> 4);
                 uart.raw(&format!(
                     "clk_drv:{:#04x},q_drv:{:#04x},d_drv:{:#04x},cs0_drv:{:#04x},hd_drv:{:#04x},wp_drv:{:#04x}",
-                    low(clk_q), high(clk_q), low(d_cs), high(d_cs), low(hd_wp), high(hd_wp)
+                    low(clk_q),
+                    high(clk_q),
+                    low(d_cs),
+                    high(d_cs),
+                    low(hd_wp),
+                    high(hd_wp)
                 ));
             }
         }
@@ -116,7 +121,9 @@ pub(super) fn signature_block(uart: &mut Uart<'_>, index: u8, error: &BlockError
         }
         BlockError::BadCrc { stored, computed } => {
             let (stored, computed) = (stored & 0xFFFF, computed & 0xFFFF);
-            uart.raw(&format!("Sig block {index} invalid: Stored CRC ends {stored:#06x} calculated ends {computed:#06x}"));
+            uart.raw(&format!(
+                "Sig block {index} invalid: Stored CRC ends {stored:#06x} calculated ends {computed:#06x}"
+            ));
         }
         BlockError::DigestMismatch => uart.raw(&format!("Sig block {index} invalid: Image digest does not match")),
         BlockError::UntrustedKey => uart.raw(&format!("Sig block {index} signed with untrusted key")),

@@ -18,17 +18,18 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
     if command.positional.is_empty() {
         return Err(Failure::new("burn-efuse: name at least one eFuse field and its new value"));
     }
-    let mut wanted: Vec<(&'static Field, Vec<u8>)> = Vec::new();
+    let mut given: Vec<(&'static Field, Option<&str>)> = Vec::new();
     for pair in command.positional.chunks(2) {
         let [name, rest @ ..] = pair else { continue };
-        let field = find(session, name)?;
-        let new = new_value(session, field, rest.first().map(String::as_str))?;
+        let (field, text) = (find(session, name)?, rest.first().map(String::as_str));
         // named twice: the last value counts
-        match wanted.iter_mut().find(|(f, _)| f.name == field.name) {
-            Some(slot) => slot.1 = new,
-            None => wanted.push((field, new)),
+        match given.iter_mut().find(|(f, _)| f.name == field.name) {
+            Some(slot) => slot.1 = text,
+            None => given.push((field, text)),
         }
     }
+    let values = given.into_iter().map(|(field, text)| Ok((field, new_value(session, field, text)?)));
+    let wanted = values.collect::<Result<Vec<(&'static Field, Vec<u8>)>, Failure>>()?;
     announce(session, &wanted);
     let force = Force { on: command.flag("--force"), hint: false };
     for (field, new) in &wanted {
@@ -38,6 +39,10 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
         } else {
             let old = bits(session.e, field);
             session.say(&format!("    - '{}' {} -> {}", field.name, value(field, &old), value(field, new)));
+        }
+        let old = bits_to_number(&bits(session.e, field));
+        if field.name == "CODING_SCHEME" && old | bits_to_number(new) == 2 {
+            return Err(Failure::new("The 2 coding scheme is not supported"));
         }
         if matches!(field.name, "MAC") {
             return Err(Failure::new("Writing Factory MAC address is not supported"));
@@ -80,19 +85,23 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
         },
         (FieldKind::Uint, None) if counts(session.e.chip(), name) => {
             let old = bits_to_number(&bits(session.e, field));
-            let next = (old << 1 | 1) & (1_u64.checked_shl(field.len.into()).unwrap_or(0)).wrapping_sub(1);
+            let next = old | (old + 1); // the lowest bit that is still 0
+            if next >> field.len != 0 {
+                return Err(too_large(next));
+            }
             Ok(next.to_le_bytes().to_vec())
         }
         (_, None) => Err(Failure::new(format!("New value required for eFuse '{name}' (given None)"))),
         (FieldKind::Uint, Some(text)) => {
-            let purpose = KeyPurpose::from_name(session.e.chip(), text)
-                .filter(|_| name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H"));
-            let n = match purpose {
-                Some(purpose) => purpose.value().into(),
-                None => parse(text)?,
-            };
-            if n == 0 {
+            if name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H") {
+                return purpose(session.e.chip(), text);
+            }
+            let n = parse(text)?;
+            if n == 0 && !counts(session.e.chip(), name) {
                 return Err(Failure::new(format!("New value should not be 0 for '{name}' (given value= {n})")));
+            }
+            if session.e.chip() == Chip::Esp32 && name.starts_with("SPI_PAD_CONFIG_") {
+                return pin(n);
             }
             if field.len < 64 && n >> field.len != 0 {
                 return Err(too_large(n));
@@ -100,6 +109,31 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
             Ok(n.to_le_bytes().to_vec())
         }
         (FieldKind::Bytes, Some(text)) => bytes(field, text),
+    }
+}
+
+/// A key purpose by name or in decimal digits.
+fn purpose(chip: Chip, text: &str) -> Result<Vec<u8>, Failure> {
+    let out_of_range = |n: &str| Failure::new(format!("'{n}' can not be set (value out of range)"));
+    let value = if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()) {
+        // some chips leave the values without a meaning to the user
+        let custom = matches!(chip, Chip::Esp32c5 | Chip::Esp32c6 | Chip::Esp32p4);
+        let last = if chip == Chip::Esp32c6 { 15 } else { 31 };
+        let known = |n: &u8| KeyPurpose::from_value(chip, *n).is_some() || (custom && *n <= last);
+        text.parse::<u8>().ok().filter(known).ok_or_else(|| out_of_range(text))?
+    } else {
+        let known = KeyPurpose::from_name(chip, text);
+        known.map(KeyPurpose::value).ok_or_else(|| Failure::new(format!("'{text}' unknown name")))?
+    };
+    if value == 0 { Err(out_of_range("0")) } else { Ok(vec![value]) }
+}
+
+/// A pin number of the ESP32's SPI_PAD_CONFIG fields: 30 and 31 stand for the pins 32 and 33.
+fn pin(n: u64) -> Result<Vec<u8>, Failure> {
+    match n {
+        0..=29 => Ok(n.to_le_bytes().to_vec()),
+        32 | 33 => Ok((n - 2).to_le_bytes().to_vec()),
+        _ => Err(Failure::new("IO pins 30 & 31 cannot be set for SPI flash. 0-29, 32 & 33 only.")),
     }
 }
 

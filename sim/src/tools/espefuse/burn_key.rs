@@ -30,7 +30,7 @@ pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Comman
     let chip = session.e.chip();
     let width = if chip == Chip::Esp32 { 2 } else { 3 };
     let words = &command.positional;
-    if words.is_empty() || words.len() % width != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(width) {
         let form = if width == 2 { "BLOCK KEYFILE" } else { "BLOCK KEYFILE KEYPURPOSE" };
         return Err(Failure::new(format!("burn-key: found {} words, expected groups of {form}", words.len())));
     }
@@ -50,15 +50,27 @@ pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Comman
         let [name, file, rest @ ..] = group else { continue };
         let (number, block) = find_block(chip, name)?;
         let purpose = rest.first().map(String::as_str);
-        // the C2's one key block takes a flash key and a digest, in its halves
-        if chip != Chip::Esp32c2 && taken.contains(&block.name) {
-            return Err(Failure::new(format!("Found repeated ['{}'] in the name list.", block.name)));
+        // the ESP32 compares names as given, the C2 purposes: its one block takes a flash key and a digest, in its halves
+        let once = match (chip, purpose) {
+            (Chip::Esp32, _) => name.as_str(),
+            (Chip::Esp32c2, Some(purpose)) => purpose,
+            _ => block.name,
+        };
+        if taken.contains(&once) {
+            return Err(Failure::new(format!("Found repeated ['{once}'] in the name list.")));
         }
-        taken.push(block.name);
+        taken.push(once);
         if let Some(purpose) = purpose {
             check_purpose(chip, purpose)?;
         }
         jobs.push((name, number, block, purpose, file));
+    }
+    if let (Chip::Esp32c2, [first, second, ..]) = (chip, taken.as_slice()) {
+        let digest = |purpose: &str| purpose == "SECURE_BOOT_DIGEST";
+        let derived = |purpose: &str| purpose == C2_PURPOSES[2];
+        if taken.len() > 2 || !((digest(first) && derived(second)) || (derived(first) && digest(second))) {
+            return Err(Failure::new(format!("These keypurposes are incompatible ['{}']", taken.join("', '"))));
+        }
     }
     session.say("Sensitive data will be hidden (see --show-sensitive-info)");
     let mut keys = Vec::new();
@@ -74,9 +86,15 @@ pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Comman
                         "Incorrect key file size {found}, XTS_AES_256_KEY should be 64 bytes"
                     )));
                 };
+                if name != block.name {
+                    return Err(Failure::new(format!(
+                        "XTS_AES_256_KEY into {name}: espefuse 5.6 would put both halves into this one block; call it {}",
+                        block.name
+                    )));
+                }
                 let key_block = u8::try_from(number - 4).unwrap_or(0);
                 keys.push(job(session, key_block, KeyPurpose::XtsAes256Key1, first.to_vec()));
-                let free = free_block(session, &taken).ok_or_else(|| {
+                let free = free_block(session, key_block, &taken).ok_or_else(|| {
                     Failure::new("no free key block for the second half of the XTS_AES_256_KEY: it needs an empty one with purpose USER")
                 })?;
                 let second = job(session, free, KeyPurpose::XtsAes256Key2, second.to_vec());
@@ -175,6 +193,12 @@ fn c2_job(purpose: &str, mut data: Vec<u8>) -> Result<Job, Failure> {
         _ => ("BLOCK_KEY0", 32),
     };
     let xts = purpose.starts_with("XTS");
+    if purpose == "SECURE_BOOT_DIGEST" && !matches!(data.len(), 16 | 32) {
+        let found = data.len();
+        return Err(Failure::new(format!(
+            "Wrong length of this file for SECURE_BOOT_DIGEST. Got {found} (expected 32 or 16)"
+        )));
+    }
     let mut note = None;
     if purpose == "SECURE_BOOT_DIGEST" && data.len() == 32 {
         data.truncate(16);
@@ -208,10 +232,10 @@ fn job(session: &Session, key_block: u8, purpose: KeyPurpose, data: Vec<u8>) -> 
     }
 }
 
-/// The first key block that is empty, not protected, has purpose USER and is not named on the command line.
-fn free_block(session: &Session, taken: &[&str]) -> Option<u8> {
+/// The next key block after `first`, from the start again at the end, that is empty, not protected, has purpose USER and is not named on the command line.
+fn free_block(session: &Session, first: u8, taken: &[&str]) -> Option<u8> {
     let chip = session.e.chip();
-    (0..key_blocks(chip)).find(|n| {
+    (first + 1..key_blocks(chip)).chain(0..first).find(|n| {
         let number = usize::from(*n) + 4;
         let name = blocks(chip).get(number).map_or("", |b| b.name);
         let open =
@@ -271,7 +295,8 @@ fn set_purpose(session: &mut Session, number: u8, purpose: KeyPurpose, force: Fo
     let Some(field) = session.field(&name) else { return Ok(()) };
     let old = dryburn::efuse::security::key_purpose(&*session.e, number).unwrap_or(0);
     let new = purpose.name();
-    if old == purpose.value() {
+    let value = purpose.value_on(chip).unwrap_or(0);
+    if old == value {
         session.say(&format!("        '{name}' is already '{new}'."));
     } else {
         if session.write_protected(field) {
@@ -286,10 +311,10 @@ fn set_purpose(session: &mut Session, number: u8, purpose: KeyPurpose, force: Fo
                 "{name} can not have {new} key due to a hardware bug (please see TRM for more details)"
             )));
         }
-        session.stage(field, &[purpose.value()], force)?;
+        session.stage(field, &[value], force)?;
         let high: Option<&Field> = session.field(&format!("{name}_H"));
         if let Some(high) = high {
-            session.stage(high, &[purpose.value() >> 4], force)?;
+            session.stage(high, &[value >> 4], force)?;
         }
     }
     if !session.write_protected(field)

@@ -79,26 +79,27 @@ impl<'a> Session<'a> {
 
     /// Stages a new value (little-endian bits) of a field after the checks that the tool makes.
     pub fn stage(&mut self, field: &Field, new: &[u8], force: Force) -> Result<(), Failure> {
-        let old = bits(self.e, field);
+        let mut old = bits(self.e, field);
+        for (old, staged) in old.iter_mut().zip(self.staged_bits(field)) {
+            *old |= staged;
+        }
         let new: Vec<u8> = (0..old.len()).map(|i| new.get(i).copied().unwrap_or(0)).collect();
         let name = field.name;
         let hint = if force.hint { FORCE_HINT } else { "" };
         let adds = old.iter().zip(&new).any(|(old, new)| new & !old != 0);
         let clears = old.iter().zip(&new).any(|(old, new)| old & !new != 0);
-        let is_number = field.kind != FieldKind::Bytes;
-        if clears && is_number && !["WR_DIS", "RD_DIS"].contains(&name) && !force.on {
-            let both: Vec<u8> = old.iter().zip(&new).map(|(old, new)| old | new).collect();
-            let text = format!(
-                "        New value contains some bits that cannot be cleared (value will be {})",
-                value(field, &both)
-            );
-            return Err(Failure::new(format!("{text}{hint}")));
-        }
         if !adds {
             if old.iter().any(|b| *b != 0) {
                 self.say(&format!("        The same value for {name} is already burned. Do not change the eFuse."));
             }
             return Ok(());
+        }
+        if clears && !["WR_DIS", "RD_DIS"].contains(&name) && !force.on {
+            let both: Vec<u8> = old.iter().zip(&new).map(|(old, new)| old | new).collect();
+            let is_key = field.kind == FieldKind::Bytes && !field.read_disable.is_empty();
+            let shown = if is_key { "hidden".into() } else { value(field, &both) };
+            let text = format!("        New value contains some bits that cannot be cleared (value will be {shown})");
+            return Err(Failure::new(format!("{text}{hint}")));
         }
         let skipped = " Skipped because '--force-write-always' option.";
         if self.read_protected(field) {
@@ -123,6 +124,21 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// The staged bits of a field.
+    fn staged_bits(&self, field: &Field) -> Vec<u8> {
+        let mut out = vec![0; usize::from(field.len).div_ceil(8)];
+        let Some(words) = self.staged.get(usize::from(field.block)) else { return out };
+        for i in 0..usize::from(field.len) {
+            let bit = usize::from(field.bit) + i;
+            if words.get(bit / 32).is_some_and(|w| w >> (bit % 32) & 1 == 1)
+                && let Some(byte) = out.get_mut(i / 8)
+            {
+                *byte |= 1 << (i % 8);
+            }
+        }
+        out
+    }
+
     fn put(&mut self, field: &Field, new: &[u8]) {
         if let Some(block) = self.staged.get_mut(usize::from(field.block)) {
             for (word, bits) in block.iter_mut().zip(place(field, new, 8)) {
@@ -134,6 +150,10 @@ impl<'a> Session<'a> {
     /// Stages one bit of WR_DIS or RD_DIS.
     pub fn protect(&mut self, register: &str, bit: u8) -> Result<(), Failure> {
         let Some(field) = self.field(register) else { return Ok(()) };
+        if register == "RD_DIS" && self.write_protected(field) {
+            let text = "This eFuse cannot be read-disabled due to the RD_DIS field being already write-disabled";
+            return Err(Failure::new(text));
+        }
         let staged = self.staged.first().is_some_and(|words| {
             let at = usize::from(field.bit) + usize::from(bit);
             words.get(at / 32).is_some_and(|w| w >> (at % 32) & 1 == 1)
@@ -141,10 +161,6 @@ impl<'a> Session<'a> {
         if staged || self.disabled(register, bit) {
             self.say(&format!("        The same value for {register} is already burned. Do not change the eFuse."));
             return Ok(());
-        }
-        if register == "RD_DIS" && self.write_protected(field) {
-            let text = "This eFuse cannot be read-disabled due to the RD_DIS field being already write-disabled";
-            return Err(Failure::new(text));
         }
         self.put(field, &1_u32.checked_shl(bit.into()).unwrap_or(0).to_le_bytes());
         Ok(())

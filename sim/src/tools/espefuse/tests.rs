@@ -3,6 +3,7 @@ use crate::{device::Device, efuse::Efuses, flash::Flash};
 use dryburn::{
     Chip,
     efuse::{Efuse, read, security::crypt_count},
+    flash_encryption::{CryptConfig, FlashKey},
 };
 use std::{fs, path::PathBuf};
 
@@ -107,7 +108,7 @@ fn the_board_keeps_the_key_that_nobody_may_read() {
     let board = bench.efuses_mut().unwrap();
     assert_eq!((board.read_word(1, 0), crypt_count(board).enabled()), (0, true));
     let key = std::array::from_fn(|i| i as u8);
-    assert!(board.flash_key() == FlashKey::Esp32 { key, config: 0xF });
+    assert!(board.flash_key() == FlashKey::Esp32 { key, config: CryptConfig::ALL });
     let again = exec(&mut bench, "espefuse burn-key flash_encryption k32.bin");
     assert_eq!(again.status, 2);
     assert!(again.text.contains("BLOCK1 is read-protected"), "{}", again.text);
@@ -120,17 +121,19 @@ fn refusals_burn_nothing() {
     ok(&mut bench, "espefuse burn-efuse SECURE_VERSION 3");
     let before = bench.efuses_mut().cloned();
     for (line, message) in [
-        ("burn-efuse SECURE_VERSION 1", "cannot be cleared (value will be 0x0003)"),
+        ("burn-efuse SECURE_VERSION 1", "0x0003 -> 0x0001 Efuse SECURE_VERSION failed to burn. Protected?"),
+        ("burn-efuse SECURE_VERSION 5", "cannot be cleared (value will be 0x0007)"),
         ("burn-efuse NOSUCH 1", "Invalid eFuse name 'NOSUCH'"),
         ("burn-efuse SECURE_BOOT_EN 0", "will always burn 0->1"),
-        ("burn-efuse KEY_PURPOSE_0 16", "too large an unsigned integer"),
+        ("burn-efuse KEY_PURPOSE_0 16", "'16' can not be set (value out of range)"),
+        ("burn-efuse RD_DIS 0x80", "128 is too large an unsigned integer for a bitstring of length 7"),
         ("burn-key BLOCK_KEY0 k24.bin USER", "Incorrect key file size 24"),
         ("burn-key BLOCK_KEY0 k32.bin XTS_AES_256_KEY", "is not one of"),
         ("burn-key BLOCK_KEY9 k32.bin USER", "'BLOCK_KEY9' is not one of"),
         ("burn-key BLOCK_KEY0 none.bin USER", "none.bin: no such file"),
         ("burn-key BLOCK_KEY0 k32.bin ECDSA_KEY", "not modelled yet"),
         ("burn-bit BLOCK3 5", "not modelled yet"),
-        ("burn-key BLOCK_KEY0 k32.bin HMAC_UP burn-efuse SECURE_VERSION 1", "cannot be cleared"),
+        ("burn-key BLOCK_KEY0 k32.bin HMAC_UP burn-efuse SECURE_VERSION 5", "cannot be cleared"),
         ("--chip esp32 summary", "board is an ESP32-C3, not an ESP32"),
         ("", "no command"),
     ] {

@@ -24,8 +24,8 @@ mod regions;
 mod write;
 
 use super::{Failure, Workbench};
-use crate::efuse::Efuses;
 use crate::device::Device;
+use crate::efuse::Efuses;
 use crate::flash::{Flash, FlashError};
 use args::{Cli, Command};
 use clap::Parser;
@@ -97,7 +97,9 @@ fn on_board(
     command: impl FnOnce(&mut Workbench, &mut Flash) -> Result<String, Failure>,
 ) -> Result<String, Failure> {
     let no_board = || {
-        Failure::new("no board: name the file that stands for the flash chip, as in `esptool --flash chip.bin …` (with `--flash-chip-size 4MB` to start erased)")
+        Failure::new(
+            "no board: name the file that stands for the flash chip, as in `esptool --flash chip.bin …` (with `--flash-chip-size 4MB` to start erased)",
+        )
     };
     let mut flash = bench.device.as_ref().ok_or_else(no_board)?.flash.clone();
     let text = command(bench, &mut flash)?;
