@@ -62,6 +62,12 @@ pub enum Watch {
     Boots(u32),
 }
 
+impl From<u32> for Watch {
+    fn from(boots: u32) -> Self {
+        Self::Boots(boots)
+    }
+}
+
 /// No first-boot enablement or fallback takes more boots than this to settle.
 const MOST_BOOTS: u32 = 16;
 
@@ -97,13 +103,13 @@ impl Device {
     }
 
     /// Applies power and watches.
-    pub fn power_on(&mut self, watch: Watch) -> PowerCycle {
-        self.start(ResetCause::PowerOn, watch)
+    pub fn power_on(&mut self, watch: impl Into<Watch>) -> PowerCycle {
+        self.start(ResetCause::PowerOn, watch.into())
     }
 
     /// Resets the chip as `esp_restart()` does, and watches.
-    pub fn reset(&mut self, watch: Watch) -> PowerCycle {
-        self.start(ResetCause::AppRestart, watch)
+    pub fn reset(&mut self, watch: impl Into<Watch>) -> PowerCycle {
+        self.start(ResetCause::AppRestart, watch.into())
     }
 
     fn start(&mut self, cause: ResetCause, watch: Watch) -> PowerCycle {
