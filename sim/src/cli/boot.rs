@@ -114,6 +114,7 @@ fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
     for option in &args.config {
         device.config.set(option).map_err(|e| Failure::new(format!("--config: {e}")))?;
     }
+    device.config.load_verification_key(bench)?;
     Ok(device)
 }
 
