@@ -59,7 +59,11 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
         Command::Version => Ok(format!("{FOLLOWED_VERSION}\n")),
         Command::ImageInfo(args) => image_info::run(bench, chip, args),
         Command::MergeBin(args) => merge::run(bench, chip, args),
-        Command::WriteFlash(args) => on_chip(bench, &cli, |bench, flash| write::run(bench, flash, chip, args)),
+        Command::WriteFlash(args) => {
+            // a tool that is connected knows the chip; a file that stands for one does not tell
+            let board = bench.device.as_ref().filter(|_| cli.flash.is_none()).map(Device::chip);
+            on_chip(bench, &cli, |bench, flash| write::run(bench, flash, chip.or(board), args))
+        }
         Command::ReadFlash(args) => {
             if cli.flash.as_ref() == Some(&args.file) {
                 return Err(Failure::new(format!("{}: the chip itself; read it to another file", args.file)));
