@@ -1,6 +1,6 @@
 //! The first stage, in mask ROM: finds the bootloader, verifies it where eFuse demands it, copies it to RAM.
 //!
-//! Two families ([`esp32`], and [`later`] for everything after it), one row of facts per ROM ([`Rom`]). Source: behaviour
+//! Two families (`esp32`, and `later` for everything after it), one row of facts per ROM ([`Rom`]). Source: behaviour
 //! sheet §1.
 
 mod esp32;
