@@ -7,7 +7,7 @@
 use crate::{
     cli,
     config::Config,
-    device::{Device, PowerCycle},
+    device::{Device, PowerCycle, Watch},
     efuse::Efuses,
     flash::Flash,
     rom::Rom,
@@ -16,6 +16,7 @@ use crate::{
     uart,
 };
 use dryburn::{Chip, IdfVersion, Revision, efuse::security, image, partition};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::path::Path;
 
 /// Makes boards for scenarios.
@@ -53,28 +54,25 @@ impl Board for Desk {
     }
 }
 
-/// Most boots in a row that a verb watches.
-const BOOTS: u32 = 8;
-
 impl Desk {
     fn device(&mut self, words: &[String]) -> Result<Output, Failure> {
         let device = self.bench.device.as_mut().ok_or_else(|| Failure::new("no board on the desk"))?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let (power_on, boots) = match words.as_slice() {
-            ["power-on"] => (true, BOOTS),
-            ["reset"] => (false, BOOTS),
+        let (power_on, watch) = match words.as_slice() {
+            ["power-on"] => (true, Watch::UntilSettled),
+            ["reset"] => (false, Watch::UntilSettled),
             [verb @ ("power-on" | "reset"), "--resets", n] => (*verb == "power-on", resets(n)?),
             _ => return Err(Failure::new("device: the board can `power-on` and `reset`, both with `--resets N`")),
         };
         let rom = Rom::of(device.chip(), security::chip_revision(&device.efuses));
-        let cycle = if power_on { device.power_on(boots) } else { device.reset(boots) };
+        let cycle = if power_on { device.power_on(watch) } else { device.reset(watch) };
         Ok(printed(&cycle, rom))
     }
 }
 
-fn resets(text: &str) -> Result<u32, Failure> {
+fn resets(text: &str) -> Result<Watch, Failure> {
     match number(text) {
-        Ok(n @ 1..=1000) => Ok(n as u32),
+        Ok(n @ 1..=1000) => Ok(Watch::Boots(n as u32)),
         _ => Err(Failure::new(format!("--resets {text}: choose 1 to 1000 boots"))),
     }
 }
@@ -90,6 +88,7 @@ fn build(spec: &DeviceSpec, bench: &Workbench) -> Result<Device, Failure> {
     let efuses = Efuses::with_revision(spec.chip, revision)?;
     let mut device = Device::new(Flash::new(spec.flash_size)?, efuses);
     device.config = config(spec)?;
+    device.rng = ChaCha20Rng::seed_from_u64(spec.seed);
     device.idf = match &spec.idf {
         Some(text) => Some(text.parse().map_err(|e| Failure::new(format!("idf = \"{text}\": {e}")))?),
         None => None,

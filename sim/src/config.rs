@@ -62,6 +62,11 @@ impl Config {
         self.0.get(key).is_some_and(|v| v == "y")
     }
 
+    /// Whether the option was given and is not `y`.
+    pub fn is_unset(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(|v| v != "y")
+    }
+
     /// The option as a number, where it was given and is one.
     pub fn number(&self, key: &str) -> Option<u32> {
         let value = self.0.get(key)?;

@@ -12,6 +12,7 @@ use crate::{
     rom::{FirstStage, ResetCause, Rom, Verdict},
 };
 use dryburn::{Chip, IdfVersion, efuse::security};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
 /// A board on the desk.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct Device {
     pub config: Config,
     /// ESP-IDF release that built it, where the image does not say so.
     pub idf: Option<IdfVersion>,
+    /// The chip's random numbers.
+    pub rng: ChaCha20Rng,
 }
 
 /// One boot: what was reported, and how it ended.
@@ -46,9 +49,27 @@ pub struct Boot {
 pub struct PowerCycle {
     /// The boots, from power-on to the last one that was watched.
     pub boots: Vec<Boot>,
-    /// The last two boots were the same and changed nothing: it will go on like that for ever.
+    /// A boot changed nothing and reset the chip: it will go on like that for ever.
     pub reset_loop: bool,
 }
+
+/// How long a power cycle is watched. An app that runs, or a ROM that gives up, ends it in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Until a boot changes nothing and resets: it will go on like that for ever.
+    UntilSettled,
+    /// At most so many boots, whether they change anything or not.
+    Boots(u32),
+}
+
+impl From<u32> for Watch {
+    fn from(boots: u32) -> Self {
+        Self::Boots(boots)
+    }
+}
+
+/// No first-boot enablement or fallback takes more boots than this to settle.
+const MOST_BOOTS: u32 = 16;
 
 impl PowerCycle {
     /// How the last boot ended.
@@ -66,7 +87,14 @@ impl Device {
     /// A board with this flash and these eFuses, strapped for a normal boot.
     pub fn new(flash: Flash, efuses: Efuses) -> Self {
         let rom = Rom::of(efuses.chip(), security::chip_revision(&efuses));
-        Self { flash, efuses, strap: rom.default_strap(), config: Config::default(), idf: None }
+        Self {
+            flash,
+            efuses,
+            strap: rom.default_strap(),
+            config: Config::default(),
+            idf: None,
+            rng: ChaCha20Rng::seed_from_u64(0),
+        }
     }
 
     /// The chip.
@@ -74,17 +102,21 @@ impl Device {
         self.efuses.chip()
     }
 
-    /// Applies power and watches until an app runs, the ROM gives up, nothing changes any more, or `most` boots are over.
-    pub fn power_on(&mut self, most: u32) -> PowerCycle {
-        self.start(ResetCause::PowerOn, most)
+    /// Applies power and watches.
+    pub fn power_on(&mut self, watch: impl Into<Watch>) -> PowerCycle {
+        self.start(ResetCause::PowerOn, watch.into())
     }
 
-    /// Resets the chip as `esp_restart()` does, and watches like [`power_on`](Self::power_on).
-    pub fn reset(&mut self, most: u32) -> PowerCycle {
-        self.start(ResetCause::AppRestart, most)
+    /// Resets the chip as `esp_restart()` does, and watches.
+    pub fn reset(&mut self, watch: impl Into<Watch>) -> PowerCycle {
+        self.start(ResetCause::AppRestart, watch.into())
     }
 
-    fn start(&mut self, cause: ResetCause, most: u32) -> PowerCycle {
+    fn start(&mut self, cause: ResetCause, watch: Watch) -> PowerCycle {
+        let most = match watch {
+            Watch::UntilSettled => MOST_BOOTS,
+            Watch::Boots(most) => most,
+        };
         let mut cause = cause;
         let mut boots: Vec<Boot> = Vec::new();
         let mut reset_loop = false;
@@ -97,8 +129,8 @@ impl Device {
             if !goes_on {
                 break;
             }
-            if same {
-                reset_loop = true;
+            reset_loop |= same;
+            if same && watch == Watch::UntilSettled {
                 break;
             }
             cause = ResetCause::Software;
@@ -116,7 +148,7 @@ impl Device {
         let verdict = FirstStage {
             rom,
             flash: &self.flash,
-            efuses: &self.efuses,
+            efuses: &mut self.efuses,
             unit: &unit,
             strap: self.strap,
             observer: &mut observer,
@@ -130,10 +162,11 @@ impl Device {
             Verdict::Download => Outcome::Download,
             Verdict::Bootloader => Bootloader {
                 flash: &mut self.flash,
-                efuses: &self.efuses,
+                efuses: &mut self.efuses,
                 unit: &unit,
                 config: &self.config,
                 build: &build,
+                rng: &mut self.rng,
                 observer: &mut observer,
             }
             .run(),

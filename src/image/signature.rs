@@ -35,6 +35,8 @@ pub enum SignatureEvent {
         /// Why.
         error: BlockError,
     },
+    /// ESP-IDF 5.4 and later: no block is of the scheme that the boot code was built for.
+    NoBlockOfScheme,
     /// A trusted key signed the image.
     Verified,
     /// None did.
@@ -74,10 +76,21 @@ pub(super) fn check<F: ReadNorFlash>(
         }
     }
     tell(SignatureEvent::Verifying);
+    let of_scheme =
+        |index| SignatureBlock::at(&sector, index).is_some_and(|block| block.version() == version(policy.scheme));
+    if target.idf.since(5, 4) && !(0..v2::MAX_BLOCKS).any(of_scheme) {
+        tell(SignatureEvent::NoBlockOfScheme);
+        return Ok(false);
+    }
     let trusted = |key: &[u8; 32]| !policy.enforced || policy.trusted.iter().flatten().any(|t| t == key);
     let verdict = v2::verify_where(&sector, digest, &trusted, policy.scheme, v2::MAX_BLOCKS, &mut |index, error| {
         tell(SignatureEvent::Block { index: index.min(255) as u8, error });
     });
     tell(if verdict.is_ok() { SignatureEvent::Verified } else { SignatureEvent::Failed });
     Ok(verdict.is_ok())
+}
+
+/// The version byte of a scheme's signature blocks.
+fn version(scheme: SecureBootScheme) -> u8 {
+    if scheme == SecureBootScheme::V2Rsa3072 { 2 } else { 3 }
 }

@@ -20,6 +20,8 @@ pub struct Build {
     pub compile_time: Option<String>,
     /// Its own memory, which no app segment may overwrite.
     pub loader: Loader,
+    /// Size of the flash chip in bytes as its header states it; the ROM's flash driver believes the header, not the chip.
+    pub flash_size: u32,
 }
 
 /// Longest bootloader that is searched for a version text.
@@ -36,18 +38,23 @@ impl Build {
         };
         let idf = told.or_else(|| carried.as_deref()?.parse().ok()).unwrap_or(IdfVersion::LATEST);
         let date_time = descriptor.as_ref().map(|d| d.date_time().to_owned()).unwrap_or_default();
-        let compile_time = if idf.since(5, 2) {
-            Some(date_time).filter(|t| !t.is_empty() && !idf.since(6, 0))
-        } else {
-            Some("00:00:00".into())
-        };
+        let compile_time =
+            if idf.since(5, 2) { Some(date_time).filter(|t| !t.is_empty()) } else { Some("00:00:00".into()) };
         Self {
             idf,
             idf_text: carried.filter(|t| !t.is_empty()).unwrap_or_else(|| format!("v{idf}")),
             compile_time,
             loader: memory(view, chip, offset).unwrap_or_default(),
+            flash_size: flash_size(view, offset),
         }
     }
+}
+
+/// Codes behind 128 MB count as 2 MB.
+fn flash_size(view: &CpuView<'_>, offset: u32) -> u32 {
+    let mut raw = [0; HEADER_SIZE];
+    let code = view.fill(offset, &mut raw).map_or(u8::MAX, |()| Header::from_bytes(raw).spi_size());
+    if code < 8 { 0x10_0000 << code } else { 0x20_0000 }
 }
 
 fn descriptor(view: &CpuView<'_>, offset: u32) -> Option<BootloaderDescriptor> {

@@ -42,13 +42,10 @@ pub enum Event {
     Boot(boot::Event),
     /// An image check of the core.
     Image(image::Event),
-    /// Secure boot v2 is on already.
-    SecureBootAlreadyOn,
-    /// Flash encryption is on already.
-    FlashEncryptionOn {
-        /// How often plaintext could still be flashed.
-        left: u8,
-    },
+    /// Secure boot, flash encryption, anti-rollback.
+    Security(super::security::Event),
+    /// The eFuse driver.
+    Efuse(super::efuse_driver::Event),
     /// The app starts.
     EntropyOff,
 }

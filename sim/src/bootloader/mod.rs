@@ -1,8 +1,13 @@
 //! ESP-IDF's second stage: the flow. Decisions are the core's ([`dryburn::boot`], [`dryburn::image`],
 //! [`dryburn::partition`]); wording is [`crate::uart`]'s. Source: behaviour sheet §2.
 
+mod anti_rollback;
 mod build;
+pub mod efuse_driver;
 mod event;
+mod flash_encryption;
+mod secure_boot;
+pub mod security;
 
 pub use build::Build;
 pub use event::{Event, Row, TableRefusal};
@@ -15,12 +20,16 @@ use crate::{
     flash::Flash,
 };
 use dryburn::{
+    Chip, SecureBootScheme,
     boot::{self, Choice, Options, Slot, Slots},
-    efuse::security,
+    efuse::security as fuses,
     image::{self, Header, Kind, Purpose, Region, Rules, SignaturePolicy, Target, Verified},
     otadata::{self, Entry},
     partition,
 };
+use flash_encryption::Next;
+use rand_chacha::ChaCha20Rng;
+use std::cell::RefCell;
 
 /// Size in bytes of the partition table that is read.
 const TABLE_SIZE: usize = 0xC00;
@@ -29,14 +38,16 @@ const TABLE_SIZE: usize = 0xC00;
 pub struct Bootloader<'a> {
     /// The board's flash; otadata may be written.
     pub flash: &'a mut Flash,
-    /// The board's eFuses.
-    pub efuses: &'a Efuses,
+    /// The board's eFuses; first-boot enablement burns some.
+    pub efuses: &'a mut Efuses,
     /// The encryption unit as it was set up at reset.
     pub unit: &'a EncryptionUnit,
     /// How the bootloader was built.
     pub config: &'a Config,
     /// The bootloader itself.
     pub build: &'a Build,
+    /// The chip's random numbers.
+    pub rng: &'a mut ChaCha20Rng,
     /// Where everything is reported to.
     pub observer: &'a mut dyn FnMut(Any),
 }
@@ -57,26 +68,38 @@ impl Bootloader<'_> {
         (self.observer)(Any::Bootloader(event));
     }
 
+    fn security(&mut self, event: security::Event) {
+        self.tell(Event::Security(event));
+    }
+
+    fn driver(&mut self, event: efuse_driver::Event) {
+        self.tell(Event::Efuse(event));
+    }
+
+    fn chip(&self) -> Chip {
+        self.efuses.chip()
+    }
+
     fn target(&self) -> Target {
         Target {
             chip: self.efuses.chip(),
-            revision: security::chip_revision(self.efuses),
-            block_revision: security::block_revision(self.efuses),
-            ignore_max_revision: security::wafer_major_disabled(self.efuses),
-            ignore_max_block_revision: security::block_major_disabled(self.efuses),
+            revision: fuses::chip_revision(&*self.efuses),
+            block_revision: fuses::block_revision(&*self.efuses),
+            ignore_max_revision: fuses::wafer_major_disabled(&*self.efuses),
+            ignore_max_block_revision: fuses::block_major_disabled(&*self.efuses),
             idf: self.build.idf,
         }
     }
 
     fn stages(&mut self) -> Result<Outcome, Reset> {
-        let header = self.start_up()?;
-        let slots = self.partition_table(&header)?;
+        self.start_up()?;
+        let slots = self.partition_table()?;
         let choice = self.choose(&slots)?;
         self.try_slots(&slots, &choice)
     }
 
     /// Banner, chip check and flash set-up; everything here follows the bootloader's own header.
-    fn start_up(&mut self) -> Result<Header, Reset> {
+    fn start_up(&mut self) -> Result<(), Reset> {
         let target = self.target();
         self.tell(Event::Banner {
             idf: self.build.idf_text.clone(),
@@ -93,7 +116,7 @@ impl Bootloader<'_> {
         let mode = if target.chip == dryburn::Chip::Esp32 { header.spi_mode() } else { 5 };
         self.tell(Event::Flash { speed: header.spi_speed(), mode, size: header.spi_size() });
         self.tell(Event::EntropyOn);
-        Ok(header)
+        Ok(())
     }
 
     fn check_own_header(&mut self, header: &Header, target: &Target) -> Result<(), Reset> {
@@ -111,15 +134,13 @@ impl Bootloader<'_> {
         })
     }
 
-    fn partition_table(&mut self, header: &Header) -> Result<Slots, Reset> {
+    fn partition_table(&mut self) -> Result<Slots, Reset> {
         let mut table = [0; TABLE_SIZE];
         let at = self.config.partition_table_offset();
         let read = self.unit.view(self.flash).fill(at, &mut table);
-        // the ROM's flash driver believes the header, not the chip
-        let flash_size = 0x10_0000u32.checked_shl(u32::from(header.spi_size())).filter(|_| header.spi_size() < 8);
         let verdict = read
             .map_err(|_| partition::TableError::BadMagic { index: 0, found: 0xFFFF })
-            .and_then(|()| partition::verify(&table, flash_size.unwrap_or(0x20_0000)));
+            .and_then(|()| partition::verify(&table, self.build.flash_size));
         let verified = match verdict {
             Ok(verified) => verified,
             Err(error) => {
@@ -149,15 +170,21 @@ impl Bootloader<'_> {
             Some(region) if region.offset != 0 => Some(self.otadata(region)?),
             _ => None,
         };
-        let options = Options { rollback: self.config.is_set("BOOTLOADER_APP_ROLLBACK_ENABLE"), anti_rollback: None };
-        let observer = &mut *self.observer;
-        let choice = boot::choose(slots, entries, &options, &mut |_| None, &mut |e| {
-            observer(Any::Bootloader(Event::Boot(e)));
-        });
+        let anti_rollback = self.config.is_set("BOOTLOADER_APP_ANTI_ROLLBACK").then(|| self.secure_version());
+        let options = Options { rollback: self.config.is_set("BOOTLOADER_APP_ROLLBACK_ENABLE"), anti_rollback };
+        let view = self.unit.view(self.flash);
+        let observer = RefCell::new(&mut *self.observer);
+        let tell = |event| (observer.borrow_mut())(Any::Bootloader(event));
+        let mut version =
+            |slot| anti_rollback::version_of(&view, slots.region(Slot::Ota(slot)), &mut |e| tell(Event::Security(e)));
+        let choice = boot::choose(slots, entries, &options, &mut version, &mut |e| tell(Event::Boot(e)));
         for (sector, entry) in choice.rewrite.iter().enumerate() {
             if let (Some(entry), Some(region)) = (entry, slots.otadata) {
                 self.write_otadata(region, sector, entry);
             }
+        }
+        if let Some(slot) = choice.raise_secure_version {
+            self.raise_secure_version(slots.region(Slot::Ota(slot)));
         }
         Ok(choice)
     }
@@ -186,68 +213,101 @@ impl Bootloader<'_> {
 
     fn try_slots(&mut self, slots: &Slots, choice: &Choice) -> Result<Outcome, Reset> {
         for slot in boot::attempts(choice.start, slots.app_count) {
-            let Some(region) = slots.region(slot) else { continue };
-            let Ok(verified) = self.verify(region) else {
-                if slot != Slot::Test {
-                    self.tell(Event::Boot(boot::Event::NotBootable { slot }));
-                }
+            let region = slots.region(slot);
+            if slot == Slot::Test && !self.secure_version_allows(region) {
                 continue;
-            };
-            if slot == Slot::Test {
-                self.tell(Event::Boot(boot::Event::FallingBackToTest));
             }
-            self.tell(Event::Boot(boot::Event::Loaded { slot, offset: region.offset }));
-            if choice.initial_contents
-                && let (Some(entry), Some(region)) = (boot::first_entry(slot), slots.otadata)
-            {
-                self.write_otadata(region, 0, &entry);
-                self.tell(Event::Boot(boot::Event::OtadataWritten { ota_seq: entry.ota_seq() }));
+            let Some(region) = region else { continue };
+            if let Some(outcome) = self.try_slot(slots, choice, slot, region)? {
+                return Ok(outcome);
             }
-            return Ok(self.hand_over(slot, region, &verified));
+            if slot != Slot::Test {
+                self.tell(Event::Boot(boot::Event::NotBootable { slot }));
+            }
         }
         self.tell(Event::Boot(boot::Event::NothingBootable));
         Err(Reset)
     }
 
+    /// Verifies and starts the app in one slot; `None` when it is given up.
+    fn try_slot(
+        &mut self,
+        slots: &Slots,
+        choice: &Choice,
+        slot: Slot,
+        region: Region,
+    ) -> Result<Option<Outcome>, Reset> {
+        if slot != Slot::Test && !self.secure_version_allows(Some(region)) {
+            return Ok(None);
+        }
+        let Ok(verified) = self.verify(region) else { return Ok(None) };
+        self.tell(Event::Boot(boot::Event::Loaded { slot, offset: region.offset }));
+        if slot == Slot::Test {
+            self.tell(Event::Boot(boot::Event::FallingBackToTest));
+        }
+        if choice.initial_contents
+            && let (Some(entry), Some(otadata)) = (boot::first_entry(slot), slots.otadata)
+        {
+            self.write_otadata(otadata, 0, &entry);
+            self.tell(Event::Boot(boot::Event::OtadataWritten { ota_seq: entry.ota_seq() }));
+            if self.config.is_set("BOOTLOADER_APP_ANTI_ROLLBACK") {
+                self.raise_secure_version(Some(region));
+            }
+        }
+        if self.config.secure_boot_v2() && self.enable_secure_boot(region).is_err() {
+            return Ok(None);
+        }
+        if self.config.flash_encryption() {
+            match self.enable_flash_encryption() {
+                Next::HandOver => {}
+                Next::Reset => return Err(Reset),
+                Next::Refuse => return Ok(None),
+            }
+        }
+        Ok(Some(self.hand_over(slot, region, &verified)))
+    }
+
     fn verify(&mut self, region: Region) -> Result<Verified, image::Refusal> {
+        self.verify_as(region, Kind::App, Purpose::Load(&self.build.loader))
+    }
+
+    fn verify_as(&mut self, region: Region, kind: Kind, purpose: Purpose<'_>) -> Result<Verified, image::Refusal> {
         let target = self.target();
         let policy = self.signature_policy();
-        let rules = Rules {
-            target: &target,
-            kind: Kind::App,
-            purpose: Purpose::Load(&self.build.loader),
-            signature: policy.as_ref(),
-        };
+        let rules = Rules { target: &target, kind, purpose, signature: policy.as_ref() };
         let mut view = self.unit.view(self.flash);
         let observer = &mut *self.observer;
         image::verify(&mut view, region, &rules, &mut |e| observer(Any::Bootloader(Event::Image(e))))
     }
 
+    /// Verifies an image that is not to be started; gives its length with the signature.
+    fn verified_length(&mut self, region: Region, kind: Kind) -> Result<u32, image::Refusal> {
+        let verified = self.verify_as(region, kind, Purpose::Verify)?;
+        let policy = self.signature_policy();
+        Ok(policy.and_then(|policy| policy.end(verified.length)).unwrap_or(verified.length))
+    }
+
+    /// The length of the image in `region` without its signature, silently.
+    fn image_length(&self, region: Region) -> Option<u32> {
+        let target = self.target();
+        let rules = Rules { target: &target, kind: Kind::Bootloader, purpose: Purpose::Verify, signature: None };
+        image::verify(&mut self.unit.view(self.flash), region, &rules, &mut |_| {}).ok().map(|v| v.length)
+    }
+
     /// Whose signature apps must carry: only a bootloader that was built with secure boot asks.
     fn signature_policy(&self) -> Option<SignaturePolicy> {
-        self.config.secure_boot_v2().then(|| SignaturePolicy {
-            scheme: dryburn::SecureBootScheme::V2Rsa3072,
-            trusted: security::secure_boot_digests(self.efuses),
-            enforced: security::secure_boot_v2_enabled(self.efuses),
+        let enabled = fuses::secure_boot_v2_enabled(&*self.efuses);
+        let trusted = fuses::secure_boot_digests(&*self.efuses);
+        // from 4.3 on, digests that are burned count before secure boot is switched on
+        let present = self.build.idf.since(4, 3) && trusted.iter().any(Option::is_some);
+        self.config.secure_boot_v2().then_some(SignaturePolicy {
+            scheme: SecureBootScheme::V2Rsa3072,
+            trusted,
+            enforced: enabled || present,
         })
     }
 
     fn hand_over(&mut self, slot: Slot, region: Region, verified: &Verified) -> Outcome {
-        if self.config.secure_boot_v2() {
-            if !security::secure_boot_v2_enabled(self.efuses) {
-                return Outcome::NotModelled { what: "first-boot enablement of secure boot" };
-            }
-            self.tell(Event::SecureBootAlreadyOn);
-        }
-        if self.config.flash_encryption() {
-            let count = security::crypt_count(self.efuses);
-            if !count.enabled() {
-                return Outcome::NotModelled { what: "first-boot enablement of flash encryption" };
-            }
-            let left =
-                if security::crypt_count_write_protected(self.efuses) { 0 } else { count.plaintext_flashes_left() };
-            self.tell(Event::FlashEncryptionOn { left });
-        }
         self.tell(Event::EntropyOff);
         let maps = verified.maps;
         let shared = self.efuses.chip().spec().shared_map;

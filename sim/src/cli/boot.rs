@@ -1,14 +1,15 @@
 //! `dryburn boot`: a flash image and an eFuse file in, the UART log out.
 
 use crate::{
-    device::{Device, PowerCycle},
-    efuse::Efuses,
+    device::{Device, PowerCycle, Watch},
+    efuse::{Efuses, Format},
     flash::Flash,
     rom::Rom,
     tools::{Failure, Workbench, number},
     uart,
 };
 use dryburn::{Chip, IdfVersion, Revision, efuse::security};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
 /// How the board is given, and what is wanted of it.
 #[derive(clap::Args)]
@@ -37,12 +38,18 @@ pub struct Args {
     /// How the bootloader was built: an sdkconfig file
     #[arg(long, value_name = "FILE")]
     sdkconfig: Option<String>,
-    /// Watch at most this many boots in a row
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    resets: u32,
+    /// Watch this many boots in a row; without it, until a reset loop is recognised
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    resets: Option<u32>,
     /// Write the flash afterwards to this file
     #[arg(long, value_name = "FILE")]
     flash_out: Option<String>,
+    /// Write the eFuses afterwards to this file, as raw registers
+    #[arg(long, value_name = "FILE")]
+    efuses_out: Option<String>,
+    /// Seed of the chip's own random numbers
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
     /// Print typed events as JSON instead of the UART log
     #[arg(long)]
     json: bool,
@@ -70,9 +77,12 @@ pub fn run(bench: &Workbench, args: &Args) -> Result<Report, Failure> {
     let mut device = board(args, bench)?;
     let before = device.flash.clone();
     let rom = Rom::of(args.chip, security::chip_revision(&device.efuses));
-    let cycle = device.power_on(args.resets);
+    let cycle = device.power_on(args.resets.map_or(Watch::UntilSettled, Watch::Boots));
     if let Some(out) = &args.flash_out {
         bench.write(out, &device.flash.to_bytes())?;
+    }
+    if let Some(out) = &args.efuses_out {
+        bench.write(out, &device.efuses.to_bytes(Format::Raw))?;
     }
     let runs_an_app = cycle.runs_an_app();
     if args.json {
@@ -96,6 +106,7 @@ fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
     let mut device = Device::new(flash, efuses);
     device.strap = args.strap.unwrap_or(device.strap);
     device.idf = args.idf;
+    device.rng = ChaCha20Rng::seed_from_u64(args.seed);
     if let Some(file) = &args.sdkconfig {
         let text = bench.read_text(file)?;
         device.config.read_sdkconfig(&text).map_err(|e| Failure::new(format!("{file}: {e}")))?;

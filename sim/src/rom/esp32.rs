@@ -33,7 +33,7 @@ impl FirstStage<'_> {
             self.tell(Event::WrongChip { expected: 0, found: header.chip_id() });
             return Verdict::Stuck;
         }
-        let secure = self.is_revision_3() && security::secure_boot_v2_enabled(self.efuses);
+        let secure = self.is_revision_3() && security::secure_boot_v2_enabled(&*self.efuses);
         self.tell(Event::Pins { pins: header.pins() });
         self.tell(Event::SpiMode { mode: header.spi_mode(), divider: divider(&header), as_number: secure });
         if secure { self.esp32_secure(&header) } else { self.esp32_plain(&header) }
@@ -109,7 +109,7 @@ impl FirstStage<'_> {
 
     /// With CONSOLE_DEBUG_DISABLE not burned, the ROM offers its BASIC interpreter.
     fn esp32_gives_up(&mut self) -> Verdict {
-        if efuse::read(self.efuses, "CONSOLE_DEBUG_DISABLE") == 0 {
+        if efuse::read(&*self.efuses, "CONSOLE_DEBUG_DISABLE") == 0 {
             self.tell(Event::Basic);
             return Verdict::Stuck;
         }

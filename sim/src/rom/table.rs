@@ -24,8 +24,6 @@ pub struct Rom {
     pub banner: &'static [&'static str],
     /// Line of `ets_main.c` where it gives up; UNVERIFIED for all but the ESP32, the C3 and the S3.
     pub gives_up_line: u16,
-    /// The `Saved PC:` that a reset by software leaves, where the chip has a recorder.
-    pub saved_pc: Option<u32>,
 }
 
 const LATER: Rom = Rom {
@@ -34,7 +32,6 @@ const LATER: Rom = Rom {
     family: Family::Later,
     banner: &["ESP-ROM:esp32c3-api1-20210207", "Build:Feb  7 2021"],
     gives_up_line: 333,
-    saved_pc: Some(0x403D_0DDE),
 };
 
 /// The ROMs. Banners other than those of the ESP32, C3 and S3 follow ESP-IDF's list of ROM dates and are UNVERIFIED.
@@ -45,7 +42,6 @@ pub const ROMS: &[Rom] = &[
         family: Family::Esp32,
         banner: &["ets Jun  8 2016 00:22:57", ""],
         gives_up_line: 371,
-        saved_pc: None,
     },
     Rom {
         chip: Chip::Esp32,
@@ -53,7 +49,6 @@ pub const ROMS: &[Rom] = &[
         family: Family::Esp32,
         banner: &["ets Jul 29 2019 12:21:46", ""],
         gives_up_line: 384,
-        saved_pc: None,
     },
     LATER,
     Rom { chip: Chip::Esp32s2, banner: &["ESP-ROM:esp32s2-rc4-20191025", "Build:Oct 25 2019"], ..LATER },

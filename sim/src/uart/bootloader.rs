@@ -20,7 +20,9 @@ pub(super) fn lines(uart: &mut Uart<'_>, event: &Event) {
         }
         Event::ChipRevision { revision, block } => {
             let revision = if uart.idf.since(4, 3) { revision.to_string() } else { revision.major().to_string() };
-            uart.info("boot", &format!("chip revision: {revision}"));
+            // the second line of older releases is an event of the image check
+            let label = uart.since(&[((0, 0), "Chip Revision"), ((4, 1), "chip revision")]);
+            uart.info("boot", &format!("{label}: {revision}"));
             if let Some(block) = block.filter(|_| uart.idf.since(5, 1)) {
                 uart.info("boot", &format!("efuse block revision: {block}"));
             }
@@ -31,24 +33,15 @@ pub(super) fn lines(uart: &mut Uart<'_>, event: &Event) {
         Event::TableListed(rows) => table(uart, rows),
         Event::Boot(event) => boot(uart, event),
         Event::Image(event) => image(uart, event),
-        Event::SecureBootAlreadyOn => {
-            uart.info("secure_boot_v2", "enabling secure boot v2...");
-            let text = uart.since(&[
-                ((0, 0), "secure boot v2 is already enabled. Continuing.."),
-                ((4, 3), "secure boot v2 is already enabled, continuing.."),
-            ]);
-            uart.info("secure_boot_v2", text);
-        }
-        Event::FlashEncryptionOn { left } => {
-            uart.info("boot", "Checking flash encryption...");
-            uart.info("flash_encrypt", &format!("flash encryption is enabled ({left} plaintext flashes left)"));
-        }
+        Event::Security(event) => super::security::security(uart, event),
+        Event::Efuse(event) => super::security::efuse(uart, event),
         Event::EntropyOff => uart.info("boot", "Disabling RNG early entropy source..."),
     }
 }
 
 fn flash(uart: &mut Uart<'_>, speed: u8, mode: u8, size: u8) {
-    let tag = if uart.idf.since(4, 2) { format!("boot.{}", uart.chip) } else { "boot".into() };
+    // public logs of 4.1 and 4.1.2 have the chip's tag (the sheet's "boot" is from development versions before it)
+    let tag = if uart.idf.since(4, 1) { format!("boot.{}", uart.chip) } else { "boot".into() };
     let speed = match speed {
         0xF => "80MHz",
         0 => "40MHz",
@@ -153,10 +146,13 @@ fn boot(uart: &mut Uart<'_>, event: &boot::Event) {
 fn image(uart: &mut Uart<'_>, event: &image::Event) {
     use image::Event as E;
     match event {
-        E::RevisionStated { kind: Kind::App, chip, minimum } => {
-            uart.info("boot_comm", &format!("chip revision: {chip}, min. application chip revision: {minimum}"));
+        E::RevisionStated { kind, chip, minimum } => {
+            let kind = match kind {
+                Kind::App => "application",
+                Kind::Bootloader => "bootloader",
+            };
+            uart.info("boot_comm", &format!("chip revision: {chip}, min. {kind} chip revision: {minimum}"));
         }
-        E::RevisionStated { kind: Kind::Bootloader, .. } => {}
         E::SpiModeOdd { offset, mode } => {
             uart.warn("esp_image", &format!("image at {offset:#x} has invalid SPI mode {mode}"));
         }
@@ -199,6 +195,10 @@ fn signature(uart: &mut Uart<'_>, event: &SignatureEvent) {
         }
         SignatureEvent::Verifying => uart.info(tag, "Verifying with RSA-PSS..."),
         SignatureEvent::Block { index, error } => signature_block(uart, *index, error),
+        SignatureEvent::NoBlockOfScheme => {
+            uart.error(tag, "No signature block generated for valid scheme");
+            uart.error(tag, "RSA signing scheme selected but no signature block for the selected scheme");
+        }
         SignatureEvent::Verified if uart.idf.since(4, 3) => uart.info(tag, "Signature verified successfully!"),
         SignatureEvent::Verified => {}
         SignatureEvent::Failed => uart.error(tag, "Secure Boot V2 verification failed."),

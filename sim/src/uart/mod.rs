@@ -6,8 +6,10 @@
 
 mod bootloader;
 mod rom;
+mod security;
 
 use crate::{
+    bootloader as bootloader_event,
     device::{Boot, PowerCycle},
     event::{Event, Outcome},
     rom::Rom,
@@ -81,13 +83,36 @@ impl Uart<'_> {
 pub fn render(boot: &Boot, rom: &'static Rom) -> String {
     let mut out = String::new();
     let mut uart = Uart { chip: rom.chip, idf: boot.idf, rom, out: &mut out, micros: 20_000 };
-    for event in &boot.events {
+    for event in in_order(boot) {
         match event {
             Event::Rom(event) => rom::line(&mut uart, event),
             Event::Bootloader(event) => bootloader::lines(&mut uart, event),
         }
     }
     out
+}
+
+/// The events in the order in which that release tells of them. Up to ESP-IDF 4.0 the second stage checks the chip before
+/// it says who it is, and turns the entropy source on before it shows the flash set-up (behaviour sheet §2.1, public logs
+/// of 3.3.2 and 4.0.1). A bootloader that the check ends says nothing else.
+fn in_order(boot: &Boot) -> Vec<&Event> {
+    use bootloader_event::Event as E;
+    let mut events: Vec<&Event> = boot.events.iter().collect();
+    let place = |events: &[&Event], is: fn(&E) -> bool| {
+        events.iter().position(|event| matches!(event, Event::Bootloader(event) if is(event)))
+    };
+    if boot.idf.since(4, 1) {
+        return events;
+    }
+    let Some(banner) = place(&events, |event| matches!(event, E::Banner { .. })) else { return events };
+    let banner = events.remove(banner);
+    if let Some(flash) = place(&events, |event| matches!(event, E::Flash { .. })) {
+        let flash = events.remove(flash);
+        let behind = place(&events, |event| matches!(event, E::EntropyOn)).map_or(events.len(), |at| at + 1);
+        events.insert(behind, flash);
+        events.insert(behind.saturating_sub(1), banner);
+    }
+    events
 }
 
 /// The UART text of a power cycle, followed by a remark of our own (`--- dryburn: …`) where the log alone would leave the

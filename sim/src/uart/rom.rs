@@ -47,6 +47,9 @@ pub(super) fn line(uart: &mut Uart<'_>, event: &Event) {
         Event::BadBlock if esp32 => uart.raw("Invalid image block, can't verify."),
         Event::BadBlock => uart.raw("Invalid image block, can't boot."),
         Event::SignatureBlock { index, error } => signature_block(uart, *index, error),
+        Event::KeyRevoked { digest } => uart.raw(&format!(
+            "Aggressive revoke enabled. Revoked key block for purpose ETS_EFUSE_KEY_PURPOSE_SECURE_BOOT_DIGEST{digest}"
+        )),
         Event::SecureBootVerdict { passed: true } => uart.raw("secure boot verification succeeded"),
         Event::SecureBootVerdict { passed: false } => uart.raw("secure boot verification failed"),
         Event::Load { address, length, .. } if !esp32 => uart.raw(&format!("load:{address:#010x},len:{length:#x}")),
@@ -103,9 +106,6 @@ fn banner(uart: &mut Uart<'_>, cause: ResetCause, strap: u32) {
         (true, false) => "DOWNLOAD(USB/UART0/1)",
     };
     uart.raw(&format!("rst:{code:#x} ({name}),boot:{strap:#x} ({mode})"));
-    if let Some(pc) = uart.rom.saved_pc.filter(|_| cause != ResetCause::PowerOn) {
-        uart.raw(&format!("Saved PC:{pc:#010x}"));
-    }
 }
 
 /// The ROM's words about a refused signature block; the second stage calls the ROM, so they appear there as well.

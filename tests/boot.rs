@@ -1,0 +1,345 @@
+//! Whole boards: whatever lies in flash and eFuse, a power-on ends, says the same each time, starts only what
+//! verification accepts, and writes to otadata alone.
+
+use dryburn::{
+    IdfVersion, Revision, SECTOR,
+    efuse::security,
+    image::{self, Builder, Kind, Purpose, Region, Rules, Target},
+    otadata,
+    partition::{self, PartitionType, Subtype},
+};
+use dryburn_sim::{
+    bus::EncryptionUnit,
+    device::Device,
+    efuse::Efuses,
+    event::Outcome,
+    flash::Flash,
+    rom::{ResetCause, Rom},
+    strategy::{efuse, image as images, otadata as entries},
+    uart,
+};
+use proptest::{collection::vec, prelude::*, sample::Index};
+
+const FLASH: u32 = 0x10_0000;
+const TABLE: u32 = 0x8000;
+const OTADATA: u32 = 0xD000;
+const SLOTS: [u32; 2] = [0x1_0000, 0x2_0000];
+const SLOT_SIZE: u32 = 0x1_0000;
+
+/// One damage to the bytes of a flash chip.
+#[derive(Clone, Debug)]
+enum Damage {
+    /// A bit is flipped.
+    Bit(Index, u8),
+    /// Bytes lie there that were not there.
+    Bytes(Index, Vec<u8>),
+    /// A sector is erased.
+    Erased(Index),
+    /// From here on nothing was written.
+    Cut(Index),
+    /// A sector lies where another one should.
+    Moved(Index, Index),
+}
+
+/// Damage where it matters more often than not: in the first 200 KB.
+fn damage() -> impl Strategy<Value = Damage> {
+    let at = any::<Index>;
+    prop_oneof![
+        4 => (at(), 0..8_u8).prop_map(|(at, bit)| Damage::Bit(at, bit)),
+        4 => (at(), vec(any::<u8>(), 1..64)).prop_map(|(at, bytes)| Damage::Bytes(at, bytes)),
+        2 => at().prop_map(Damage::Erased),
+        1 => at().prop_map(Damage::Cut),
+        2 => (at(), at()).prop_map(|(from, to)| Damage::Moved(from, to)),
+    ]
+}
+
+impl Damage {
+    fn apply(&self, flash: &mut [u8]) {
+        let used = 0x3_2000;
+        let sector = |at: &Index| at.index(used / SECTOR as usize) * SECTOR as usize;
+        match self {
+            Self::Bit(at, bit) => flash[at.index(used)] ^= 1 << bit,
+            Self::Bytes(at, bytes) => {
+                let at = at.index(used);
+                flash[at..at + bytes.len()].copy_from_slice(bytes);
+            }
+            Self::Erased(at) => flash[sector(at)..][..SECTOR as usize].fill(0xFF),
+            Self::Cut(at) => flash[at.index(used)..].fill(0xFF),
+            Self::Moved(from, to) => {
+                let from = sector(from);
+                flash.copy_within(from..from + SECTOR as usize, sector(to));
+            }
+        }
+    }
+}
+
+/// eFuses: as they leave the factory, with flash encryption on, or burned at random.
+fn efuses() -> impl Strategy<Value = Efuses> {
+    let encrypted = (images::chip(), any::<[u32; 8]>()).prop_map(|(chip, key)| {
+        let mut efuses = Efuses::new(chip);
+        encrypt(&mut efuses, &key);
+        efuses
+    });
+    prop_oneof![
+        2 => images::chip().prop_map(Efuses::new),
+        2 => encrypted,
+        1 => efuse::efuses(),
+    ]
+}
+
+/// Burns a flash encryption key and turns encryption on.
+fn encrypt(efuses: &mut Efuses, key: &[u32; 8]) {
+    let chip = efuses.chip();
+    let esp32 = chip == dryburn::Chip::Esp32;
+    efuses.burn(security::key_block_number(chip, 0), key);
+    if esp32 {
+        efuses.burn_field("FLASH_CRYPT_CONFIG", 0xF).unwrap();
+    } else if security::key_purpose(efuses, 0).is_some() && chip != dryburn::Chip::Esp32c2 {
+        efuses.burn_field("KEY_PURPOSE_0", 4).unwrap();
+    }
+    efuses.burn_field(security::crypt_count_name(chip), 1).unwrap();
+}
+
+/// The bytes of a good device with these eFuses: everything lies as the CPU must find it.
+fn good_flash(efuses: &Efuses, idf: IdfVersion, pair: [otadata::Entry; 2]) -> Flash {
+    let chip = efuses.chip();
+    let unit = EncryptionUnit::at_reset(efuses);
+    let mut flash = Flash::new(FLASH).unwrap();
+    let entry = |label, kind, subtype, offset, size| {
+        partition::Entry::new(label, PartitionType(kind), Subtype(subtype), offset, size)
+    };
+    let table = [
+        entry("nvs", 1, 2, 0x9000, 0x4000),
+        entry("otadata", 1, 0, OTADATA, 0x2000),
+        entry("ota_0", 0, 0x10, SLOTS[0], SLOT_SIZE),
+        entry("ota_1", 0, 0x11, SLOTS[1], SLOT_SIZE),
+    ];
+    let bootloader = Builder::bootloader(chip, idf).flash_size(0).size(8 * 1024).build();
+    unit.program(&mut flash, chip.spec().bootloader_offset, &bootloader).unwrap();
+    unit.program(&mut flash, TABLE, &partition::build(&table, true).unwrap()).unwrap();
+    for (sector, entry) in pair.iter().enumerate() {
+        unit.program(&mut flash, OTADATA + sector as u32 * SECTOR, &entry.to_bytes()).unwrap();
+    }
+    for (i, slot) in SLOTS.iter().enumerate() {
+        let app = Builder::app(chip).size(4096).seed(i as u64).version(&format!("1.0.{i}")).build();
+        unit.program(&mut flash, *slot, &app).unwrap();
+    }
+    flash
+}
+
+fn device(efuses: Efuses, idf: IdfVersion, flash: Flash, options: &[&str]) -> Device {
+    let mut device = Device::new(flash, efuses);
+    device.idf = Some(idf);
+    for option in options {
+        device.config.set(option).unwrap();
+    }
+    device
+}
+
+/// A board and how it was made: its bytes would bury a failed assertion.
+#[derive(Clone)]
+struct Board {
+    device: Device,
+    made_of: String,
+}
+
+impl std::fmt::Debug for Board {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.made_of)
+    }
+}
+
+const ROLLBACK: &[&str] = &["BOOTLOADER_APP_ROLLBACK_ENABLE=y"];
+
+/// Boards of every kind whose bootloader was built without secure boot and flash encryption: healthy, damaged, erased,
+/// noise.
+fn boards() -> impl Strategy<Value = Board> {
+    let options = prop::sample::select(vec![&[][..], ROLLBACK]);
+    let fill = prop_oneof![
+        8 => vec(damage(), 0..4).prop_map(Ok),
+        1 => Just(Err(None)),
+        1 => any::<u64>().prop_map(|seed| Err(Some(seed))),
+    ];
+    (efuses(), images::idf(), entries::pair(), fill, options).prop_map(|(efuses, idf, pair, fill, options)| {
+        let made_of = format!("{} of ESP-IDF {idf} {options:?}, otadata {pair:?}, {fill:?}", efuses.chip());
+        let flash = match fill {
+            Ok(damages) => {
+                let mut bytes = good_flash(&efuses, idf, pair).to_bytes();
+                damages.iter().for_each(|damage| damage.apply(&mut bytes));
+                Flash::from_bytes(&bytes).unwrap()
+            }
+            Err(None) => Flash::new(FLASH).unwrap(),
+            Err(Some(seed)) => Flash::from_bytes(&noise(seed)).unwrap(),
+        };
+        Board { device: device(efuses, idf, flash, options), made_of }
+    })
+}
+
+/// A flash full of bytes that mean nothing.
+fn noise(seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..FLASH).map(|_| next()).collect()
+}
+
+/// The partition table as the CPU reads it.
+fn table(device: &Device) -> Vec<partition::Entry> {
+    let mut raw = [0; 0xC00];
+    let unit = EncryptionUnit::at_reset(&device.efuses);
+    unit.view(&device.flash).fill(device.config.partition_table_offset(), &mut raw).unwrap();
+    partition::entries(&raw).collect()
+}
+
+fn log(device: &Device, cycle: &dryburn_sim::device::PowerCycle) -> String {
+    let rom = Rom::of(device.chip(), security::chip_revision(&device.efuses));
+    let (text, remark) = uart::render_cycle(cycle, rom);
+    text + &remark.unwrap_or_default()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_same_board_boots_the_same_way(board in boards(), most in 1..6_u32) {
+        let (mut a, mut b) = (board.device.clone(), board.device);
+        let (first, second) = (a.power_on(most), b.power_on(most));
+        prop_assert!(!first.boots.is_empty() && first.boots.len() <= most as usize);
+        prop_assert_eq!(log(&a, &first), log(&b, &second));
+        prop_assert_eq!(first, second);
+        prop_assert!(a.flash.changed_sectors(&b.flash).is_empty() && a.efuses == b.efuses);
+    }
+
+    /// As above, but the bootloader was built with every security option that the model knows.
+    #[test]
+    fn a_security_build_ends_as_well(
+        board in boards(), secure_boot: bool, encryption: bool, release: bool, anti_rollback: bool,
+    ) {
+        let mut board = board.device;
+        for (wanted, option) in [
+            (secure_boot, "SECURE_BOOT_V2_ENABLED=y"),
+            (encryption, "SECURE_FLASH_ENC_ENABLED=y"),
+            (release, "SECURE_FLASH_ENCRYPTION_MODE_RELEASE=y"),
+            (anti_rollback, "BOOTLOADER_APP_ANTI_ROLLBACK=y"),
+        ] {
+            if wanted {
+                board.config.set(option).unwrap();
+            }
+        }
+        let (mut a, mut b) = (board.clone(), board);
+        let (first, second) = (a.power_on(3), b.power_on(3));
+        prop_assert_eq!(log(&a, &first), log(&b, &second));
+        prop_assert!(a.flash.changed_sectors(&b.flash).is_empty() && a.efuses == b.efuses);
+    }
+
+    #[test]
+    fn only_otadata_is_written(board in boards()) {
+        let board = board.device;
+        let mut after = board.clone();
+        let cycle = after.power_on(4);
+        let own = table(&board).into_iter().rfind(|e| (e.kind.0, e.subtype.0) == (1, 0));
+        let may_change: Vec<u32> = own
+            .iter()
+            .flat_map(|e| [e.offset, e.offset.saturating_add(SECTOR)])
+            .map(|at| at & !(SECTOR - 1))
+            .collect();
+        for sector in after.flash.changed_sectors(&board.flash) {
+            prop_assert!(may_change.contains(&sector), "sector {sector:#x} was written: {}", log(&board, &cycle));
+        }
+        prop_assert_eq!(&after.efuses, &board.efuses);
+        let in_rom = cycle.boots.iter().all(|boot| matches!(boot.outcome, Outcome::RomStuck | Outcome::Download));
+        prop_assert!(!in_rom || after.flash.changed_sectors(&board.flash).is_empty(), "the ROM writes nothing");
+    }
+
+    #[test]
+    fn only_a_verified_app_is_started(board in boards()) {
+        let board = board.device;
+        let mut after = board.clone();
+        let boot = after.boot(ResetCause::PowerOn);
+        let Outcome::App { offset, .. } = boot.outcome else { return Ok(()) };
+        let target = Target {
+            chip: board.chip(),
+            revision: security::chip_revision(&board.efuses),
+            block_revision: security::block_revision(&board.efuses),
+            ignore_max_revision: security::wafer_major_disabled(&board.efuses),
+            ignore_max_block_revision: security::block_major_disabled(&board.efuses),
+            idf: boot.idf,
+        };
+        let rules = Rules { target: &target, kind: Kind::App, purpose: Purpose::Verify, signature: None };
+        let row = table(&board).into_iter().rfind(|e| e.kind.0 == 0 && e.offset == offset).expect("a partition");
+        let unit = EncryptionUnit::at_reset(&board.efuses);
+        let region = Region { offset, size: row.size };
+        let verdict = image::verify(&mut unit.view(&board.flash), region, &rules, &mut |_| {});
+        prop_assert!(verdict.is_ok(), "{:?} was started", verdict);
+    }
+
+    /// A healthy board starts the app that otadata chooses, whatever state otadata is in, with and without encryption.
+    #[test]
+    fn a_good_board_starts_what_otadata_chooses(
+        chip in images::chip(), idf in images::idf(), pair in entries::pair(), key: Option<[u32; 8]>,
+    ) {
+        let mut efuses = Efuses::new(chip);
+        if let Some(key) = key {
+            encrypt(&mut efuses, &key);
+        }
+        let flash = good_flash(&efuses, idf, pair);
+        let mut board = device(efuses, idf, flash, &[]);
+        let cycle = board.power_on(2);
+        let slot = otadata::active(&pair).and_then(|k| pair[k].slot(2)).unwrap_or(0);
+        let text = log(&board, &cycle);
+        match cycle.outcome() {
+            Some(Outcome::App { offset, version, .. }) => {
+                prop_assert_eq!(*offset, SLOTS[slot as usize], "{}", text);
+                prop_assert_eq!(version.clone(), Some(format!("1.0.{slot}")));
+            }
+            other => prop_assert!(false, "{:?}\n{}", other, text),
+        }
+        let want = format!("Loaded app from partition at offset {:#x}\n", SLOTS[slot as usize]);
+        prop_assert_eq!(text.matches("Loaded app from partition").count(), 1);
+        prop_assert!(text.contains(&want), "{}", text);
+    }
+}
+
+/// The properties above are not empty: the boards end in each of the ways that they speak of.
+#[test]
+fn the_boards_end_in_every_way() {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+    let mut runner = TestRunner::deterministic();
+    let (mut app, mut reset, mut stuck, mut written, mut encrypted_app) = (0, 0, 0, 0, 0);
+    for _ in 0..300 {
+        let mut board = boards().new_tree(&mut runner).unwrap().current().device;
+        let before = board.flash.clone();
+        let encrypted = EncryptionUnit::at_reset(&board.efuses).is_on();
+        match board.power_on(1).outcome() {
+            Some(Outcome::App { .. }) => {
+                app += 1;
+                encrypted_app += u32::from(encrypted);
+            }
+            Some(Outcome::Reset) => reset += 1,
+            Some(Outcome::RomStuck) => stuck += 1,
+            _ => {}
+        }
+        written += u32::from(!board.flash.changed_sectors(&before).is_empty());
+    }
+    let counts = [app, reset, stuck, written, encrypted_app];
+    assert!(counts.iter().all(|n| *n >= 3), "app, reset, stuck, written, encrypted app: {counts:?}");
+}
+
+/// An app that asks for a newer chip is not started, and the other slot is.
+#[test]
+fn a_refused_app_leaves_the_other_slot() {
+    let efuses = Efuses::with_revision(dryburn::Chip::Esp32, Revision::new(1, 0)).unwrap();
+    let mut flash =
+        good_flash(&efuses, IdfVersion::LATEST, [otadata::Entry::new(1, otadata::State::Valid), otadata::Entry::BLANK]);
+    let newer =
+        Builder::app(dryburn::Chip::Esp32).size(4096).revisions(Revision::new(3, 0), Revision(u16::MAX)).build();
+    flash.erase(SLOTS[0], SLOTS[0] + SLOT_SIZE).unwrap();
+    flash.program(SLOTS[0], &newer).unwrap();
+    let mut board = device(efuses, IdfVersion::LATEST, flash, &[]);
+    let cycle = board.power_on(1);
+    assert!(matches!(cycle.outcome(), Some(Outcome::App { offset: 0x2_0000, .. })), "{}", log(&board, &cycle));
+}
