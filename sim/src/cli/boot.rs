@@ -1,8 +1,10 @@
 //! `dryburn boot`: a flash image and an eFuse file in, the UART log out.
 
 use crate::{
-    device::{Device, PowerCycle, Watch},
+    bootloader,
+    device::{Boot, Device, PowerCycle, Watch},
     efuse::{Efuses, Format},
+    event::Event,
     flash::Flash,
     rom::Rom,
     tools::{Failure, Workbench, number},
@@ -86,7 +88,7 @@ pub fn run(bench: &Workbench, args: &Args) -> Result<Report, Failure> {
     }
     let runs_an_app = cycle.runs_an_app();
     if args.json {
-        let report = json(args.chip, &cycle, &before.changed_sectors(&device.flash));
+        let report = json(args.chip, &cycle, &before.changed_sectors(&device.flash))?;
         return Ok(Report { text: format!("{report:#}\n"), remark: None, runs_an_app });
     }
     let (text, remark) = uart::render_cycle(&cycle, rom);
@@ -117,13 +119,29 @@ fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
     Ok(device)
 }
 
-fn json(chip: Chip, cycle: &PowerCycle, changed: &[u32]) -> serde_json::Value {
-    serde_json::json!({
+fn json(chip: Chip, cycle: &PowerCycle, changed: &[u32]) -> Result<serde_json::Value, serde_json::Error> {
+    let boots: Result<Vec<_>, _> = cycle.boots.iter().map(boot_json).collect();
+    Ok(serde_json::json!({
         "schema_version": 1,
         "chip": chip,
-        "boots": cycle.boots,
+        "boots": boots?,
         "reset_loop": cycle.reset_loop,
         "outcome": cycle.outcome(),
         "flash_sectors_changed": changed,
-    })
+    }))
+}
+
+fn boot_json(boot: &Boot) -> Result<serde_json::Value, serde_json::Error> {
+    let events: Result<Vec<_>, _> = boot.events.iter().map(event_json).collect();
+    Ok(serde_json::json!({ "cause": boot.cause, "idf": boot.idf, "events": events?, "outcome": boot.outcome }))
+}
+
+/// One event. A tagged list has no form of its own in JSON, so the rows of a table get a name.
+fn event_json(event: &Event) -> Result<serde_json::Value, serde_json::Error> {
+    match event {
+        Event::Bootloader(bootloader::Event::TableListed(rows)) => {
+            Ok(serde_json::json!({ "bootloader": "table_listed", "rows": rows }))
+        }
+        event => serde_json::to_value(event),
+    }
 }
