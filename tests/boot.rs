@@ -107,7 +107,9 @@ fn good_flash(efuses: &Efuses, idf: IdfVersion, pair: [otadata::Entry; 2]) -> Fl
     let chip = efuses.chip();
     let unit = EncryptionUnit::at_reset(efuses);
     let mut flash = Flash::new(FLASH).unwrap();
-    let entry = |label, kind, subtype, offset, size| partition::Entry::new(label, PartitionType(kind), Subtype(subtype), offset, size);
+    let entry = |label, kind, subtype, offset, size| {
+        partition::Entry::new(label, PartitionType(kind), Subtype(subtype), offset, size)
+    };
     let table = [
         entry("nvs", 1, 2, 0x9000, 0x4000),
         entry("otadata", 1, 0, OTADATA, 0x2000),
@@ -352,8 +354,10 @@ fn the_boards_end_in_every_way() {
 #[test]
 fn a_refused_app_leaves_the_other_slot() {
     let efuses = Efuses::with_revision(dryburn::Chip::Esp32, Revision::new(1, 0)).unwrap();
-    let mut flash = good_flash(&efuses, IdfVersion::LATEST, [otadata::Entry::new(1, otadata::State::Valid), otadata::Entry::BLANK]);
-    let newer = Builder::app(dryburn::Chip::Esp32).size(4096).revisions(Revision::new(3, 0), Revision(u16::MAX)).build();
+    let mut flash =
+        good_flash(&efuses, IdfVersion::LATEST, [otadata::Entry::new(1, otadata::State::Valid), otadata::Entry::BLANK]);
+    let newer =
+        Builder::app(dryburn::Chip::Esp32).size(4096).revisions(Revision::new(3, 0), Revision(u16::MAX)).build();
     flash.erase(SLOTS[0], SLOTS[0] + SLOT_SIZE).unwrap();
     flash.program(SLOTS[0], &newer).unwrap();
     let mut board = device(efuses, IdfVersion::LATEST, flash, &[]);

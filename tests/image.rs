@@ -4,9 +4,9 @@
 use dryburn::{
     Chip, IdfVersion, Revision,
     image::{
-        self, APP_DESCRIPTOR_MAGIC, APP_DESCRIPTOR_SIZE, AppDescriptor, BOOTLOADER_DESCRIPTOR_SIZE, BootloaderDescriptor,
-        Event, HEADER_SIZE, Header, Kind, Loader, Purpose, Refusal, Region, Rules, SEGMENT_HEADER_SIZE, SegmentHeader,
-        Target, Verified,
+        self, APP_DESCRIPTOR_MAGIC, APP_DESCRIPTOR_SIZE, AppDescriptor, BOOTLOADER_DESCRIPTOR_SIZE,
+        BootloaderDescriptor, Event, HEADER_SIZE, Header, Kind, Loader, Purpose, Refusal, Region, Rules,
+        SEGMENT_HEADER_SIZE, SegmentHeader, Target, Verified,
     },
 };
 use dryburn_sim::{
@@ -194,13 +194,7 @@ const VECTORS: &[Vector] = &[
         chip: Chip::Esp32,
         kind: Kind::App,
         revisions: (100, 399),
-        segments: &[
-            (0x3F40_0020, 0x240),
-            (0x3FFB_0000, 0x60),
-            (0x4008_0400, 0x200),
-            (0, 0xFB40),
-            (0x400D_0020, 0x124),
-        ],
+        segments: &[(0x3F40_0020, 0x240), (0x3FFB_0000, 0x60), (0x4008_0400, 0x200), (0, 0xFB40), (0x400D_0020, 0x124)],
         length: 65904,
         app: Some(("1.2.3", "facts-demo", "v5.5", 5)),
     },

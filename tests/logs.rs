@@ -116,13 +116,22 @@ fn good_boots_of_the_esp32() {
             let idf = IdfVersion::new(major, minor);
             let (log, cycle) = powered_on(board(Chip::Esp32, revision, idf));
             check_good(&log, &cycle);
-            let rom = if revision.major() == 3 { "ets Jul 29 2019 12:21:46\n\nrst:" } else { "ets Jun  8 2016 00:22:57\n\nrst:" };
+            let rom = if revision.major() == 3 {
+                "ets Jul 29 2019 12:21:46\n\nrst:"
+            } else {
+                "ets Jun  8 2016 00:22:57\n\nrst:"
+            };
             assert!(log.starts_with(rom), "{log}");
             // up to 4.0 the chip comes first, and the flash set-up last
             let banner = line(&log, "2nd stage bootloader");
-            assert_eq!(line(&log.to_lowercase(), "boot: chip revision: ") < banner, idf == IdfVersion::new(4, 0), "{log}");
+            assert_eq!(
+                line(&log.to_lowercase(), "boot: chip revision: ") < banner,
+                idf == IdfVersion::new(4, 0),
+                "{log}"
+            );
             assert_eq!(line(&log, "SPI Speed") > line(&log, "Enabling RNG"), idf == IdfVersion::new(4, 0), "{log}");
-            let tag = if idf.since(4, 1) { "boot.esp32: SPI Speed      : 40MHz" } else { "boot: SPI Speed      : 40MHz" };
+            let tag =
+                if idf.since(4, 1) { "boot.esp32: SPI Speed      : 40MHz" } else { "boot: SPI Speed      : 40MHz" };
             assert_eq!(text_of(&log, "SPI Speed"), tag);
             assert_eq!(lines(&log, "Multicore bootloader"), usize::from(idf.since(4, 4)), "{log}");
             assert_eq!(lines(&log, "efuse block revision"), 0, "the ESP32 has none\n{log}");

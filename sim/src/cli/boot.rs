@@ -77,6 +77,9 @@ pub struct Report {
 /// Files that cannot be read or are not what they should be; nothing is written then.
 pub fn run(bench: &Workbench, args: &Args) -> Result<Report, Failure> {
     let mut device = board(args, bench)?;
+    for file in [&args.flash_out, &args.efuses_out].into_iter().flatten() {
+        check_output(bench, file)?;
+    }
     let before = device.flash.clone();
     let rom = Rom::of(args.chip, security::chip_revision(&device.efuses));
     let cycle = device.power_on(args.resets.map_or(Watch::UntilSettled, Watch::Boots));
@@ -99,9 +102,7 @@ fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
     let flash =
         Flash::from_bytes(&bench.read(&args.flash)?).map_err(|e| Failure::new(format!("{}: {e}", args.flash)))?;
     let efuses = match (&args.efuses, args.revision) {
-        (Some(file), _) => {
-            Efuses::parse(&bench.read(file)?, Some(args.chip)).map_err(|e| Failure::new(format!("{file}: {e}")))?
-        }
+        (Some(file), _) => efuses(bench, file, args.chip)?,
         (None, Some(revision)) => Efuses::with_revision(args.chip, revision)?,
         (None, None) => Efuses::new(args.chip),
     };
@@ -117,6 +118,27 @@ fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
         device.config.set(option).map_err(|e| Failure::new(format!("--config: {e}")))?;
     }
     Ok(device)
+}
+
+/// The eFuses in `file`. espefuse takes an empty file for virgin eFuses; here it is more likely a dump that failed.
+fn efuses(bench: &Workbench, file: &str, chip: Chip) -> Result<Efuses, Failure> {
+    let bytes = bench.read(file)?;
+    if bytes.is_empty() {
+        return Err(Failure::new(format!("{file}: the file is empty; leave --efuses out to boot with virgin eFuses")));
+    }
+    Efuses::parse(&bytes, Some(chip)).map_err(|e| Failure::new(format!("{file}: {e}")))
+}
+
+/// Looks before anything is written whether `file` can be, so that a boot does not leave one of two files behind.
+fn check_output(bench: &Workbench, file: &str) -> Result<(), Failure> {
+    let path = bench.path(file)?;
+    if path.is_dir() {
+        return Err(Failure::new(format!("{file}: cannot be written: is a folder")));
+    }
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) if !folder.is_dir() => Err(Failure::new(format!("{file}: cannot be written: no such folder"))),
+        _ => Ok(()),
+    }
 }
 
 fn json(chip: Chip, cycle: &PowerCycle, changed: &[u32]) -> Result<serde_json::Value, serde_json::Error> {

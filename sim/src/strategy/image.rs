@@ -23,7 +23,21 @@ const BLOCK_REVISIONS: u32 = 32 + 176;
 /// ESP-IDF release lines from 3.3 to 6.2: on both sides of every change that verification knows.
 pub fn idf() -> impl Strategy<Value = IdfVersion> {
     let lines = [
-        (3, 3), (4, 0), (4, 1), (4, 2), (4, 3), (4, 4), (5, 0), (5, 1), (5, 2), (5, 3), (5, 4), (5, 5), (6, 0), (6, 1), (6, 2),
+        (3, 3),
+        (4, 0),
+        (4, 1),
+        (4, 2),
+        (4, 3),
+        (4, 4),
+        (5, 0),
+        (5, 1),
+        (5, 2),
+        (5, 3),
+        (5, 4),
+        (5, 5),
+        (6, 0),
+        (6, 1),
+        (6, 2),
     ];
     prop::sample::select(lines.map(|(major, minor)| IdfVersion::new(major, minor)).to_vec())
 }
@@ -170,10 +184,9 @@ fn with_more(placed: &Placed, extra: &[(usize, bool)]) -> Vec<SegmentData> {
         load_addr: header.load_addr,
         data: placed.bytes.iter().skip(at).take(header.data_len as usize).copied().collect(),
     });
-    let more = extra.iter().map(|(words, padding)| SegmentData {
-        load_addr: if *padding { 0 } else { ram },
-        data: vec![0x5A; words * 4],
-    });
+    let more = extra
+        .iter()
+        .map(|(words, padding)| SegmentData { load_addr: if *padding { 0 } else { ram }, data: vec![0x5A; words * 4] });
     own.chain(more).collect()
 }
 
@@ -267,14 +280,20 @@ impl Damage {
         let mut bad = placed.clone();
         let app = placed.kind == Kind::App;
         let refusal = match self {
-            Self::HugePartition | Self::BehindFlash | Self::ShortPartition(_) | Self::Unsigned => self.place(&mut bad)?,
+            Self::HugePartition | Self::BehindFlash | Self::ShortPartition(_) | Self::Unsigned => {
+                self.place(&mut bad)?
+            }
             Self::Magic(_) | Self::Chip(_) | Self::SegmentCount(_) => self.header(&mut bad)?,
-            Self::TooOld(_) | Self::TooNew(_) | Self::BlockTooOld | Self::BlockTooNew => self.revision(&mut bad, app)?,
+            Self::TooOld(_) | Self::TooNew(_) | Self::BlockTooOld | Self::BlockTooNew => {
+                self.revision(&mut bad, app)?
+            }
             Self::Destination(reason) => destination(&mut bad, reason).filter(|_| app)?,
             Self::ShortDescriptor(_) | Self::Descriptor(_) => self.descriptor(&mut bad).filter(|_| app)?,
-            Self::SegmentLength(..) | Self::Misaligned(..) | Self::BeyondFlash(..) | Self::Wrapped(_) | Self::CutBefore(_) => {
-                self.segment(&mut bad)?
-            }
+            Self::SegmentLength(..)
+            | Self::Misaligned(..)
+            | Self::BeyondFlash(..)
+            | Self::Wrapped(_)
+            | Self::CutBefore(_) => self.segment(&mut bad)?,
             Self::DataBit(..) | Self::ChecksumBit(_) => self.checksum(&mut bad)?,
             Self::HashBit(bit) => {
                 let at = placed.checksum_at()?.checked_add(1)?.checked_add(usize::from(bit / 8))?;
@@ -389,8 +408,11 @@ impl Damage {
 
     fn segment(self, bad: &mut Placed) -> Option<Refusal> {
         let spec = bad.target.chip.spec();
-        let (Self::SegmentLength(i, _) | Self::Misaligned(i, _) | Self::BeyondFlash(i, _) | Self::Wrapped(i) | Self::CutBefore(i)) =
-            self
+        let (Self::SegmentLength(i, _)
+        | Self::Misaligned(i, _)
+        | Self::BeyondFlash(i, _)
+        | Self::Wrapped(i)
+        | Self::CutBefore(i)) = self
         else {
             return None;
         };
