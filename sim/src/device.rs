@@ -11,8 +11,8 @@ use crate::{
     flash::Flash,
     rom::{FirstStage, ResetCause, Rom, Verdict},
 };
-use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use dryburn::{Chip, IdfVersion, efuse::security};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
 /// A board on the desk.
 #[derive(Clone)]
@@ -62,6 +62,12 @@ pub enum Watch {
     Boots(u32),
 }
 
+impl From<u32> for Watch {
+    fn from(boots: u32) -> Self {
+        Self::Boots(boots)
+    }
+}
+
 /// No first-boot enablement or fallback takes more boots than this to settle.
 const MOST_BOOTS: u32 = 16;
 
@@ -81,7 +87,14 @@ impl Device {
     /// A board with this flash and these eFuses, strapped for a normal boot.
     pub fn new(flash: Flash, efuses: Efuses) -> Self {
         let rom = Rom::of(efuses.chip(), security::chip_revision(&efuses));
-        Self { flash, efuses, strap: rom.default_strap(), config: Config::default(), idf: None, rng: ChaCha20Rng::seed_from_u64(0) }
+        Self {
+            flash,
+            efuses,
+            strap: rom.default_strap(),
+            config: Config::default(),
+            idf: None,
+            rng: ChaCha20Rng::seed_from_u64(0),
+        }
     }
 
     /// The chip.
@@ -90,13 +103,13 @@ impl Device {
     }
 
     /// Applies power and watches.
-    pub fn power_on(&mut self, watch: Watch) -> PowerCycle {
-        self.start(ResetCause::PowerOn, watch)
+    pub fn power_on(&mut self, watch: impl Into<Watch>) -> PowerCycle {
+        self.start(ResetCause::PowerOn, watch.into())
     }
 
     /// Resets the chip as `esp_restart()` does, and watches.
-    pub fn reset(&mut self, watch: Watch) -> PowerCycle {
-        self.start(ResetCause::AppRestart, watch)
+    pub fn reset(&mut self, watch: impl Into<Watch>) -> PowerCycle {
+        self.start(ResetCause::AppRestart, watch.into())
     }
 
     fn start(&mut self, cause: ResetCause, watch: Watch) -> PowerCycle {
@@ -135,7 +148,7 @@ impl Device {
         let verdict = FirstStage {
             rom,
             flash: &self.flash,
-            efuses: &self.efuses,
+            efuses: &mut self.efuses,
             unit: &unit,
             strap: self.strap,
             observer: &mut observer,

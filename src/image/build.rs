@@ -297,7 +297,13 @@ impl Builder {
                 out.extend([BOOTLOADER_DESCRIPTOR_MAGIC, 0, 0, 0]);
                 out.extend(1u32.to_le_bytes());
                 out.extend(text(&self.idf_ver, 32));
-                out.extend(text("Jan  1 2026 00:00:00", 24));
+                // ESP-IDF 6 leaves the compile time out, so that builds can be reproduced
+                let time = if self.idf_ver.parse().is_ok_and(|v: IdfVersion| v.since(6, 0)) {
+                    ""
+                } else {
+                    "Jan  1 2026 00:00:00"
+                };
+                out.extend(text(time, 24));
                 out.resize(BOOTLOADER_DESCRIPTOR_SIZE, 0);
             }
             Kind::Bootloader => {}

@@ -1,15 +1,18 @@
 //! Secure boot: who signed what is about to start.
 //!
-//! Only verification, and only with public keys: no private-key code is in this crate's default build.
+//! Verification only, with public keys: private-key code is behind the feature `sign`, for release tools.
 //!
-//! | module | scheme | state |
-//! |---|---|---|
-//! | [`v2`] | signature sector with up to three blocks, RSA-3072-PSS or ECDSA P-256 | here |
-//! | [`v2`] | ECDSA P-192 and P-384 | blocks are shown, signatures are refused as [`v2::BlockError::Unsupported`] |
-//! | v1 | AES digest of the bootloader, appended ECDSA signature of the app | not here yet |
+//! | module | what it holds |
+//! |---|---|
+//! | [`v1`] | ESP32: AES digest of the bootloader, signature appended to an app (ECDSA P-256) |
+//! | [`v2`] | signature sector with up to three blocks: RSA-3072-PSS, ECDSA P-256, P-384 and (feature `p192`) P-192 |
+//! | `sign` | key files, and signatures of both versions (feature `sign`) |
 //!
 //! Sources: formats sheet §6 (v1), §7 (v2).
 
 mod ecdsa;
 mod rsa_pss;
+#[cfg(feature = "sign")]
+pub mod sign;
+pub mod v1;
 pub mod v2;

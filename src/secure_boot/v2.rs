@@ -82,9 +82,14 @@ impl<'a> SignatureBlock<'a> {
         }
     }
 
-    /// The digest of the image that the signer saw: 48 bytes in a P-384 block, else 32.
+    /// Whether the fields lie as in a block with SHA-384, which is what P-384 uses: an ECDSA block of SHA id 1.
+    pub fn has_sha384(self) -> bool {
+        (self.version(), self.sha_id()) == (3, 1)
+    }
+
+    /// The digest of the image that the signer saw: 48 bytes with SHA-384, else 32.
     pub fn image_digest(self) -> &'a [u8] {
-        let len = if self.scheme() == Some(SecureBootScheme::V2EcdsaP384) { 48 } else { 32 };
+        let len = if self.has_sha384() { 48 } else { 32 };
         self.0.get(4..).and_then(|from| from.get(..len)).unwrap_or(&[])
     }
 
@@ -98,19 +103,29 @@ impl<'a> SignatureBlock<'a> {
         crc32fast::hash(self.0.get(..CRC).unwrap_or(&[]))
     }
 
+    /// The public key's bytes, which eFuses hold the SHA-256 of; empty for versions other than 2 and 3.
+    pub fn key_bytes(self) -> &'a [u8] {
+        let range = match self.version() {
+            2 => 36..812,
+            3 if self.has_sha384() => 52..149,
+            3 => 36..101,
+            _ => 0..0,
+        };
+        self.0.get(range).unwrap_or(&[])
+    }
+
     /// SHA-256 of the public key, as eFuses hold it (formats sheet §7.3); `None` where [`Self::scheme`] is.
     pub fn key_digest(self) -> Option<[u8; 32]> {
-        let range = match self.scheme()? {
-            SecureBootScheme::V2Rsa3072 => 36..812,
-            SecureBootScheme::V2EcdsaP192 | SecureBootScheme::V2EcdsaP256 => 36..101,
-            SecureBootScheme::V2EcdsaP384 => 52..149,
-            SecureBootScheme::V1 => return None,
-        };
-        self.0.get(range).map(|key| Sha256::digest(key).into())
+        self.scheme().map(|_| Sha256::digest(self.key_bytes()).into())
     }
 
     fn byte(self, offset: usize) -> u8 {
         self.0.get(offset).copied().unwrap_or(0)
+    }
+
+    /// The pairs of numbers (X, Y) at `point` and (r, s) at `signature`, `N` bytes each, now big-endian.
+    fn pair<const N: usize>(self, point: usize, signature: usize) -> Option<([u8; N], [u8; N])> {
+        Some((ecdsa::swap(self.field(point)?), ecdsa::swap(self.field(signature)?)))
     }
 
     fn field<const N: usize>(self, offset: usize) -> Option<&'a [u8; N]> {
@@ -144,8 +159,8 @@ pub enum BlockError {
         /// Curve id of an ECDSA block.
         curve: Option<u8>,
     },
-    /// This crate cannot verify signatures of that scheme: P-192, P-384.
-    #[error("signatures of the scheme {scheme:?} cannot be verified yet")]
+    /// This build cannot verify signatures of that scheme: P-192 needs the feature `p192`.
+    #[error("this build cannot verify signatures of the scheme {scheme:?}")]
     Unsupported {
         /// The scheme that the device is configured for.
         scheme: SecureBootScheme,
@@ -169,7 +184,8 @@ pub struct NotVerified;
 /// Looks for a block that vouches for an image, as the ROM does, and returns its index.
 ///
 /// - `sector`: the signature sector; blocks that lie beyond its end count as absent.
-/// - `image_digest`: SHA-256 from the image's start to the signature sector.
+/// - `image_digest`: hash from the image's start to the signature sector; SHA-384 (48 bytes) for P-384, else SHA-256. See
+///   [`digest_len`].
 /// - `trusted`: key digests that the eFuses hold and that are not revoked; which one matches does not matter.
 /// - `scheme`: what the device is configured for.
 /// - `max_blocks`: how many blocks it looks at, 1 to 3.
@@ -184,7 +200,7 @@ pub struct NotVerified;
 /// [`NotVerified`] when no block passed.
 pub fn verify(
     sector: &[u8],
-    image_digest: &[u8; 32],
+    image_digest: &[u8],
     trusted: &[Option<[u8; 32]>],
     scheme: SecureBootScheme,
     max_blocks: usize,
@@ -200,7 +216,7 @@ pub fn verify(
 /// [`NotVerified`] when no block passed.
 pub fn verify_where(
     sector: &[u8],
-    image_digest: &[u8; 32],
+    image_digest: &[u8],
     is_trusted: &dyn Fn(&[u8; 32]) -> bool,
     scheme: SecureBootScheme,
     max_blocks: usize,
@@ -219,7 +235,7 @@ pub fn verify_where(
 /// Every check of one block, in the ROM's order.
 fn check(
     block: SignatureBlock<'_>,
-    image_digest: &[u8; 32],
+    image_digest: &[u8],
     is_trusted: &dyn Fn(&[u8; 32]) -> bool,
     scheme: SecureBootScheme,
 ) -> Result<(), BlockError> {
@@ -233,7 +249,7 @@ fn check(
     if block.scheme() != Some(scheme) {
         return Err(BlockError::UnknownVersion { version: block.version(), curve: block.curve() });
     }
-    if !matches!(scheme, SecureBootScheme::V2Rsa3072 | SecureBootScheme::V2EcdsaP256) {
+    if !can_verify(scheme) {
         return Err(BlockError::Unsupported { scheme });
     }
     if block.image_digest() != image_digest {
@@ -248,18 +264,46 @@ fn check(
     Ok(())
 }
 
+/// Size in bytes of the image digest that `scheme` signs: 48 (SHA-384) for P-384, else 32 (SHA-256).
+pub fn digest_len(scheme: SecureBootScheme) -> usize {
+    if scheme == SecureBootScheme::V2EcdsaP384 { 48 } else { 32 }
+}
+
+/// Whether this build can verify signatures of `scheme` in a signature block: all of v2, P-192 with the feature `p192`.
+pub fn can_verify(scheme: SecureBootScheme) -> bool {
+    match scheme {
+        SecureBootScheme::V1 => false,
+        SecureBootScheme::V2EcdsaP192 => cfg!(feature = "p192"),
+        SecureBootScheme::V2Rsa3072 | SecureBootScheme::V2EcdsaP256 | SecureBootScheme::V2EcdsaP384 => true,
+    }
+}
+
 /// Whether the block's signature is one of the block's own key over `digest`; nothing else is looked at, so this says
-/// nothing of trust. `false` for schemes that cannot be verified here.
-pub fn verify_signature(block: SignatureBlock<'_>, digest: &[u8; 32]) -> bool {
-    let verified = match block.scheme() {
-        Some(SecureBootScheme::V2Rsa3072) => rsa(block, digest),
-        Some(SecureBootScheme::V2EcdsaP256) => {
-            let (key, signature) = (block.field(37), block.field(101));
-            key.zip(signature).map(|(key, signature)| ecdsa::verify_p256(key, signature, digest))
-        }
-        _ => None,
+/// nothing of trust. `false` for schemes that cannot be verified here and for a digest of another than the scheme's
+/// length ([`digest_len`]).
+pub fn verify_signature(block: SignatureBlock<'_>, digest: &[u8]) -> bool {
+    let Some(scheme) = block.scheme() else { return false };
+    if digest.len() != digest_len(scheme) {
+        return false;
+    }
+    let verified = match scheme {
+        SecureBootScheme::V2Rsa3072 => digest.try_into().ok().and_then(|digest| rsa(block, digest)),
+        SecureBootScheme::V2EcdsaP192 => p192(block, digest),
+        SecureBootScheme::V2EcdsaP256 => block.pair(37, 101).map(|(key, s)| ecdsa::verify_p256(&key, &s, digest)),
+        SecureBootScheme::V2EcdsaP384 => block.pair(53, 149).map(|(key, s)| ecdsa::verify_p384(&key, &s, digest)),
+        SecureBootScheme::V1 => None,
     };
     verified.unwrap_or(false)
+}
+
+#[cfg(feature = "p192")]
+fn p192(block: SignatureBlock<'_>, digest: &[u8]) -> Option<bool> {
+    block.pair(37, 101).map(|(key, signature)| ecdsa::verify_p192(&key, &signature, digest))
+}
+
+#[cfg(not(feature = "p192"))]
+fn p192(_: SignatureBlock<'_>, _: &[u8]) -> Option<bool> {
+    None
 }
 
 fn rsa(block: SignatureBlock<'_>, digest: &[u8; 32]) -> Option<bool> {

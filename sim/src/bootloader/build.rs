@@ -38,11 +38,8 @@ impl Build {
         };
         let idf = told.or_else(|| carried.as_deref()?.parse().ok()).unwrap_or(IdfVersion::LATEST);
         let date_time = descriptor.as_ref().map(|d| d.date_time().to_owned()).unwrap_or_default();
-        let compile_time = if idf.since(5, 2) {
-            Some(date_time).filter(|t| !t.is_empty())
-        } else {
-            Some("00:00:00".into())
-        };
+        let compile_time =
+            if idf.since(5, 2) { Some(date_time).filter(|t| !t.is_empty()) } else { Some("00:00:00".into()) };
         Self {
             idf,
             idf_text: carried.filter(|t| !t.is_empty()).unwrap_or_else(|| format!("v{idf}")),

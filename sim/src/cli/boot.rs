@@ -10,8 +10,8 @@ use crate::{
     tools::{Failure, Workbench, number},
     uart,
 };
-use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use dryburn::{Chip, IdfVersion, Revision, efuse::security};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
 /// How the board is given, and what is wanted of it.
 #[derive(clap::Args)]
@@ -117,6 +117,7 @@ fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
     for option in &args.config {
         device.config.set(option).map_err(|e| Failure::new(format!("--config: {e}")))?;
     }
+    device.config.load_verification_key(bench)?;
     Ok(device)
 }
 

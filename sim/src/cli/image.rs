@@ -5,8 +5,8 @@ use clap::{Subcommand, ValueEnum};
 use dryburn::{
     Chip, IdfVersion, Revision,
     image::{
-        self, APP_DESCRIPTOR_MAGIC, APP_DESCRIPTOR_SIZE, AppDescriptor, Builder, Damage, Event, HEADER_SIZE, Header,
-        Kind, Purpose, Region, Rules, Target,
+        self, APP_DESCRIPTOR_MAGIC, APP_DESCRIPTOR_SIZE, AppDescriptor, Builder, Damage, Event, HASH_SIZE, HEADER_SIZE,
+        Header, Kind, Purpose, Region, Rules, Target, Verified,
     },
 };
 use embedded_storage::nor_flash::{ErrorType, NorFlashErrorKind, ReadNorFlash};
@@ -175,6 +175,10 @@ fn show(bench: &Workbench, info: &Info) -> Result<String, Failure> {
     let rules = Rules { target: &target, kind, purpose: Purpose::Verify, signature: None };
     let region = Region { offset, size: u32::try_from(bytes.len()).unwrap_or(u32::MAX) };
     let mut placed = Placed { offset, bytes: &bytes };
+    let refused = |text: &str, reason: &dyn std::fmt::Display| Failure {
+        text: format!("{text}{}: refused: {reason}", info.file),
+        status: 1,
+    };
     let verdict = image::verify(&mut placed, region, &rules, &mut |event| {
         if let Event::Segment { index, load_addr, length, flash_address, .. } = event {
             let at = flash_address - offset;
@@ -183,12 +187,32 @@ fn show(bench: &Workbench, info: &Info) -> Result<String, Failure> {
     });
     match verdict {
         Ok(verified) => {
+            let sums = hash_verdict(&bytes, &verified).map_err(|reason| refused(&text, &reason))?;
             let rest = bytes.len() as u64 - u64::from(verified.length);
-            let _ =
-                writeln!(text, "valid: {} bytes, checksum and SHA-256 right, {rest} bytes behind it", verified.length);
+            let _ = writeln!(text, "valid: {} bytes, {sums}, {rest} bytes behind it", verified.length);
             Ok(text)
         }
-        Err(refusal) => Err(Failure { text: format!("{text}{}: refused: {refusal}", info.file), status: 1 }),
+        Err(refusal) => Err(refused(&text, &refusal)),
+    }
+}
+
+/// What checksum (good by now) and appended SHA-256 say. The boot code passes over that of a bootloader, because flashing tools may have patched
+/// the header (formats sheet §1.5); whoever looks at a file wants to know. `hash_appended` is 0 or 1 (formats sheet §1.2).
+fn hash_verdict(bytes: &[u8], verified: &Verified) -> Result<&'static str, String> {
+    match verified.header.hash_appended() {
+        0 => Ok("checksum right, no SHA-256 appended"),
+        1 => {
+            let end = verified.length as usize;
+            let at = end.saturating_sub(HASH_SIZE as usize);
+            if bytes.get(at..end) == Some(&verified.digest[..]) {
+                return Ok("checksum and SHA-256 right");
+            }
+            Err(format!(
+                "SHA-256 differs from the one appended at offset {at:#x}; the boot code does not look, but this is not the \
+                 file that was built: build it again, or flash it with the options that it was built with"
+            ))
+        }
+        flag => Err(format!("hash_appended at offset 0x17 is {flag:#x}, expected 0 or 1")),
     }
 }
 
@@ -277,5 +301,38 @@ impl ReadNorFlash for Placed<'_> {
     }
     fn capacity(&self) -> usize {
         self.offset as usize + self.bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(bytes: &[u8]) -> Result<String, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let bench = Workbench::confined(folder.path(), 7);
+        bench.write("boot.bin", bytes).unwrap();
+        let file = "boot.bin".to_owned();
+        show(&bench, &Info { file, chip: None, bootloader: true, address: 0x1000 })
+    }
+
+    #[test]
+    fn hash_of_a_bootloader_is_looked_at() {
+        let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/image");
+        let good = std::fs::read(format!("{vectors}/esp32_boot.bin")).unwrap();
+        assert!(info(&good).unwrap().contains("checksum and SHA-256 right, 0 bytes"));
+        let plain = std::fs::read(format!("{vectors}/esp32_boot_nodigest.bin")).unwrap();
+        assert!(info(&plain).unwrap().contains("checksum right, no SHA-256 appended, 0 bytes"));
+
+        // the entry point is under the hash alone
+        for (offset, said) in
+            [(4, "SHA-256 differs from the one appended at offset 0x130"), (23, "0x17 is 0x3, expected")]
+        {
+            let mut bad = good.clone();
+            bad[offset] ^= 2;
+            let Failure { text, status } = info(&bad).unwrap_err();
+            assert!(text.contains(said), "{text}");
+            assert_eq!(status, 1);
+        }
     }
 }

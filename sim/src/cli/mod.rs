@@ -5,6 +5,7 @@
 mod boot;
 mod chips;
 mod image;
+mod otadata;
 
 use crate::{
     tools::{self, Failure, Output, Workbench},
@@ -33,6 +34,8 @@ enum Command {
     Boot(boot::Args),
     /// Make, show and damage app and bootloader images
     Image(image::Args),
+    /// Make and show otadata: which OTA slot the last update chose
+    Otadata(otadata::Args),
     /// List the chips that dryburn knows
     Chips,
     /// Run an esptool command; the chip is a flash image file: --flash FILE
@@ -77,6 +80,7 @@ pub fn main() -> u8 {
             Ok(if report.runs_an_app { 0 } else { 1 })
         }),
         Command::Image(args) => shell(|bench| printed(image::run(bench, &args)?)),
+        Command::Otadata(args) => shell(|bench| printed(otadata::run(bench, &args)?)),
         Command::Chips => shell(|_| printed(chips::table())),
         Command::Esptool(args) => tool("esptool", args),
         Command::Espsecure(args) => tool("espsecure", args),
@@ -96,6 +100,7 @@ pub fn on_desk(bench: &mut Workbench, words: &[String]) -> Result<Output, Failur
             return Ok(Output { text, status: if runs_an_app { 0 } else { 1 } });
         }
         Command::Image(args) => image::run(bench, &args)?,
+        Command::Otadata(args) => otadata::run(bench, &args)?,
         Command::Chips => chips::table(),
         Command::Run(_) => return Err(Failure::new("dryburn run: a scenario does not run scenarios")),
         Command::Esptool(args) => return Ok(tools::run(bench, &argv_of("esptool", args))),

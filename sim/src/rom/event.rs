@@ -93,6 +93,11 @@ pub enum Event {
         /// Why.
         error: BlockError,
     },
+    /// A key was revoked because a signature by it is wrong.
+    KeyRevoked {
+        /// Index of its digest.
+        digest: u8,
+    },
     /// The signature check is over.
     SecureBootVerdict {
         /// Whether the bootloader may run.

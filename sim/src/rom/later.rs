@@ -33,7 +33,7 @@ impl FirstStage<'_> {
             self.tell(Event::WrongChip { expected, found: header.chip_id() });
             return self.gives_up();
         }
-        let secure = security::secure_boot_v2_enabled(self.efuses);
+        let secure = security::secure_boot_v2_enabled(&*self.efuses);
         if secure && !self.secure_boot(&header) {
             self.tell(Event::SecureBootVerdict { passed: false });
             return self.gives_up();
@@ -44,7 +44,7 @@ impl FirstStage<'_> {
     }
 
     fn secure_boot(&mut self, header: &Header) -> bool {
-        let trusted = security::secure_boot_digests(self.efuses);
+        let trusted = security::secure_boot_digests(&*self.efuses);
         let usable: Vec<u8> = (0u8..3).zip(trusted).filter_map(|(i, digest)| digest.map(|_| i)).collect();
         if usable.is_empty() {
             return false;

@@ -1,6 +1,6 @@
 //! The first stage, in mask ROM: finds the bootloader, verifies it where eFuse demands it, copies it to RAM.
 //!
-//! Two families ([`esp32`], and [`later`] for everything after it), one row of facts per ROM ([`Rom`]). Source: behaviour
+//! Two families (`esp32`, and `later` for everything after it), one row of facts per ROM ([`Rom`]). Source: behaviour
 //! sheet §1.
 
 mod esp32;
@@ -19,9 +19,9 @@ use crate::{
 };
 use dryburn::{
     SECTOR,
-    efuse::security,
+    efuse::{self, security},
     image::{HASH_SIZE, HEADER_SIZE, Header, SEGMENT_HEADER_SIZE, SegmentHeader},
-    secure_boot::v2,
+    secure_boot::v2::{self, SignatureBlock},
 };
 use sha2::{Digest, Sha256};
 
@@ -44,8 +44,8 @@ pub struct FirstStage<'a> {
     pub rom: &'static Rom,
     /// The board's flash.
     pub flash: &'a Flash,
-    /// The board's eFuses.
-    pub efuses: &'a Efuses,
+    /// The board's eFuses; the ROM itself revokes a key where eFuse says so.
+    pub efuses: &'a mut Efuses,
     /// The encryption unit as it was set up at reset.
     pub unit: &'a EncryptionUnit,
     /// The strapping register.
@@ -139,12 +139,29 @@ impl FirstStage<'_> {
         let digest = self.sha256(content);
         let sector = self.bytes(self.base().saturating_add(content), SECTOR);
         let (Some(digest), Some(sector)) = (digest, sector) else { return false };
-        let trusted = security::secure_boot_digests(self.efuses);
-        let observer = &mut *self.observer;
-        v2::verify(&sector, &digest, &trusted, self.rom.scheme(), max_blocks, &mut |index, error| {
-            observer(Any::Rom(Event::SignatureBlock { index: index as u8, error }));
-        })
-        .is_ok()
+        let trusted = security::secure_boot_digests(&*self.efuses);
+        let mut refused = Vec::new();
+        let verdict = v2::verify(&sector, &digest, &trusted, self.rom.scheme(), max_blocks, &mut |index, error| {
+            refused.push((index, error));
+        });
+        for (index, error) in refused {
+            self.tell(Event::SignatureBlock { index: index as u8, error });
+            if error == v2::BlockError::BadSignature {
+                let key = SignatureBlock::at(&sector, index).and_then(SignatureBlock::key_digest);
+                self.revoke(trusted.iter().position(|digest| digest.is_some() && *digest == key));
+            }
+        }
+        verdict.is_ok()
+    }
+
+    /// Aggressive revocation: a trusted key whose signature is wrong is revoked at once (formats sheet §7.4).
+    fn revoke(&mut self, digest: Option<usize>) {
+        let aggressive = efuse::read(&*self.efuses, "SECURE_BOOT_AGGRESSIVE_REVOKE") == 1;
+        if let Some(digest) = digest.filter(|_| aggressive) {
+            // a write-protected bit stays; the ROM says the same
+            let _ = self.efuses.burn_field(&format!("SECURE_BOOT_KEY_REVOKE{digest}"), 1);
+            self.tell(Event::KeyRevoked { digest: digest as u8 });
+        }
     }
 
     /// Length of the image behind the given data end, with the appended hash where the header has one.

@@ -1,7 +1,7 @@
 //! Events to the exact lines that a given ESP-IDF version prints.
 //!
-//! Decisions live in the core and flow in the model; wording lives here and only here: [`rom`] for the first stage,
-//! [`bootloader`] for the second. A text that changed between releases is a small table of (first release, text).
+//! Decisions live in the core and flow in the model; wording lives here and only here: `rom` for the first stage,
+//! `bootloader` for the second. A text that changed between releases is a small table of (first release, text).
 //! Source: behaviour sheet §0-2, recorded logs.
 
 mod bootloader;

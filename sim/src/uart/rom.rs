@@ -47,6 +47,9 @@ pub(super) fn line(uart: &mut Uart<'_>, event: &Event) {
         Event::BadBlock if esp32 => uart.raw("Invalid image block, can't verify."),
         Event::BadBlock => uart.raw("Invalid image block, can't boot."),
         Event::SignatureBlock { index, error } => signature_block(uart, *index, error),
+        Event::KeyRevoked { digest } => uart.raw(&format!(
+            "Aggressive revoke enabled. Revoked key block for purpose ETS_EFUSE_KEY_PURPOSE_SECURE_BOOT_DIGEST{digest}"
+        )),
         Event::SecureBootVerdict { passed: true } => uart.raw("secure boot verification succeeded"),
         Event::SecureBootVerdict { passed: false } => uart.raw("secure boot verification failed"),
         Event::Load { address, length, .. } if !esp32 => uart.raw(&format!("load:{address:#010x},len:{length:#x}")),
@@ -67,7 +70,8 @@ pub(super) fn line(uart: &mut Uart<'_>, event: &Event) {
             uart.raw(&format!("Expected: {}", hex(expected)));
             uart.raw("Attempting to boot anyway...");
         }
-        Event::SecureBootV1Failed => uart.raw("Secure boot check fail"),
+        Event::SecureBootV1Failed if uart.rom.from_revision.0 >= 300 => uart.raw("Secure boot check fail"),
+        Event::SecureBootV1Failed => uart.raw("secure boot check fail"),
         Event::Entry { address } => uart.raw(&format!("entry {address:#010x}")),
         Event::GivesUp { file, line } => uart.raw(&format!("{file} {line} ")),
         Event::Basic => {

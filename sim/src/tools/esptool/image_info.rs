@@ -104,10 +104,10 @@ impl<'a> Image<'a> {
         self.segments.iter().flat_map(|s| s.data(self.bytes)).fold(0xEF, |sum, byte| sum ^ byte)
     }
 
-    /// The first segment in a range of that name for which `wanted` holds.
-    fn segment_in(&self, range: &str, wanted: impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
-        let named = |s: &&Segment| memory_map::names(self.chip, s.load).contains(&range);
-        self.segments.iter().filter(named).map(|s| s.data(self.bytes)).find(|data| wanted(data))
+    /// The data of the segments in a range of that name.
+    fn segments_in(&self, range: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+        let named = move |s: &&Segment| memory_map::names(self.chip, s.load).contains(&range);
+        self.segments.iter().filter(named).map(|s| s.data(self.bytes))
     }
 }
 
@@ -178,7 +178,8 @@ fn header(out: &mut String, image: &Image) -> fmt::Result {
     writeln!(out, "Image version: 1")?;
     match entry {
         0 => writeln!(out, "Entry point not set")?,
-        _ => writeln!(out, "Entry point: {entry:#010x}")?,
+        // Filled to eight characters, the 0x among them.
+        _ => writeln!(out, "Entry point: {entry:#8x}")?,
     }
     writeln!(out, "Segments: {}", image.segments.len())?;
     match params::flash_size_name(rest >> 4) {
@@ -247,18 +248,22 @@ fn footer(out: &mut String, image: &Image) -> fmt::Result {
     Ok(())
 }
 
-/// The app descriptor in the first DROM segment, or without one the bootloader descriptor in a DRAM segment
-/// (formats sheet §1.6, §1.7).
+/// The app descriptor in the first DROM segment, or without one the bootloader descriptor at the beginning of the last
+/// DRAM segment that can hold it (formats sheet §1.6, §1.7). Where all RAM is DRAM to the tool, as on the C6 and the H2, it
+/// thus looks past the descriptor of a real bootloader.
 fn descriptor(out: &mut String, image: &Image) -> fmt::Result {
-    if let Some(data) = image.segment_in("DROM", |_| true)
+    if let Some(data) = image.segments_in("DROM").next()
         && data.starts_with(&0xABCD_5432_u32.to_le_bytes())
     {
         return data.get(..256).map_or(Ok(()), |app| app_descriptor(out, app));
     }
-    let boot = image.segment_in("DRAM", |data| data.len() >= 80 && data.starts_with(&[0x50]));
-    let Some(boot) = boot.and_then(|data| data.get(..80)) else { return Ok(()) };
+    // As above, the tool fills segments up to whole words.
+    let last = image.segments_in("DRAM").rfind(|data| data.len() > 76);
+    let Some(data) = last.filter(|data| data.starts_with(&[0x50])) else { return Ok(()) };
+    let mut boot = [0; 80];
+    boot.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
     title(out, "Bootloader Information")?;
-    writeln!(out, "Bootloader version: {}", le32(boot, 4).unwrap_or_default())?;
+    writeln!(out, "Bootloader version: {}", le32(&boot, 4).unwrap_or_default())?;
     writeln!(out, "ESP-IDF: {}\nCompile time: {}", text(&boot[8..40]), text(&boot[40..64]))
 }
 

@@ -59,7 +59,11 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
         Command::Version => Ok(format!("{FOLLOWED_VERSION}\n")),
         Command::ImageInfo(args) => image_info::run(bench, chip, args),
         Command::MergeBin(args) => merge::run(bench, chip, args),
-        Command::WriteFlash(args) => on_chip(bench, &cli, |bench, flash| write::run(bench, flash, chip, args)),
+        Command::WriteFlash(args) => {
+            // a tool that is connected knows the chip; a file that stands for one does not tell
+            let board = bench.device.as_ref().filter(|_| cli.flash.is_none()).map(Device::chip);
+            on_chip(bench, &cli, |bench, flash| write::run(bench, flash, chip.or(board), args))
+        }
         Command::ReadFlash(args) => {
             if cli.flash.as_ref() == Some(&args.file) {
                 return Err(Failure::new(format!("{}: the chip itself; read it to another file", args.file)));
@@ -81,9 +85,12 @@ fn on_chip(
     if let Some(name) = &cli.flash {
         let before = load(bench, name, cli.flash_chip_size)?;
         let flash = before.clone().map_or_else(|| erased(name, cli.flash_chip_size), Ok)?;
-        bench.device = Some(Device::new(flash, efuses(bench, cli)?));
-        let text = on_board(bench, command)?;
-        let after = bench.device.take().map(|device| device.flash);
+        let stand_in = Device::new(flash, efuses(bench, cli)?);
+        // the board goes back on the desk whatever comes of the command
+        let board = bench.device.replace(stand_in);
+        let result = on_board(bench, command);
+        let after = std::mem::replace(&mut bench.device, board).map(|device| device.flash);
+        let text = result?;
         if let Some(after) = after.filter(|after| before.as_ref() != Some(after)) {
             bench.write(name, &after.to_bytes())?;
         }
