@@ -13,7 +13,8 @@ macro_rules! curve {
             let mut sec1 = [4; LONGEST_POINT];
             sec1.iter_mut().skip(1).zip(point).for_each(|(to, from)| *to = *from);
             let Some(sec1) = sec1.get(..=$bytes) else { return false };
-            let (Ok(key), Ok(signature)) = (VerifyingKey::from_sec1_bytes(sec1), Signature::from_slice(signature)) else {
+            let (Ok(key), Ok(signature)) = (VerifyingKey::from_sec1_bytes(sec1), Signature::from_slice(signature))
+            else {
                 return false;
             };
             key.verify_prehash(digest, &signature).is_ok()

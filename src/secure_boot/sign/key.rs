@@ -14,10 +14,7 @@ use core::fmt;
 use ecdsa::{
     EcdsaCurve, SignatureSize,
     elliptic_curve::{
-        CurveArithmetic, Generate, SecretKey,
-        array::ArraySize,
-        common::BlockSizeUser,
-        zeroize::Zeroizing,
+        CurveArithmetic, Generate, SecretKey, array::ArraySize, common::BlockSizeUser, zeroize::Zeroizing,
     },
     hazmat::sign_prehashed_rfc6979,
 };

@@ -10,16 +10,12 @@ use crate::{
 };
 use alloc::{boxed::Box, string::String};
 use crypto_bigint::U3072;
-use p256::elliptic_curve::sec1::ToSec1Point;
 #[cfg(feature = "p192")]
 use p256::elliptic_curve::PublicKey as CurveKey;
+use p256::elliptic_curve::sec1::ToSec1Point;
 use rsa::{
     BoxedUint, RsaPublicKey,
-    pkcs8::{
-        DecodePublicKey, EncodePublicKey, LineEnding,
-        der::Decode,
-        spki::SubjectPublicKeyInfoRef,
-    },
+    pkcs8::{DecodePublicKey, EncodePublicKey, LineEnding, der::Decode, spki::SubjectPublicKeyInfoRef},
     traits::PublicKeyParts,
 };
 
@@ -56,7 +52,9 @@ impl PublicKey {
             SecureBootScheme::V2EcdsaP256 => p256::PublicKey::from_public_key_der(der).map(|key| Self::p256(&key)),
             SecureBootScheme::V2EcdsaP384 => p384::PublicKey::from_public_key_der(der).map(|key| Self::p384(&key)),
             #[cfg(feature = "p192")]
-            SecureBootScheme::V2EcdsaP192 => CurveKey::<p192::NistP192>::from_public_key_der(der).map(|key| Self::p192(&key)),
+            SecureBootScheme::V2EcdsaP192 => {
+                CurveKey::<p192::NistP192>::from_public_key_der(der).map(|key| Self::p192(&key))
+            }
             scheme => return Err(KeyError::Unsupported { scheme }),
         }
         .map_err(|_| KeyError::Malformed)?
