@@ -10,12 +10,14 @@ use dryburn::{
 };
 use dryburn_sim::{
     bus::EncryptionUnit,
-    device::Device,
-    efuse::Efuses,
+    cli,
+    device::{Device, Watch},
+    efuse::{Efuses, Format},
     event::Outcome,
     flash::Flash,
     rom::{ResetCause, Rom},
     strategy::{efuse, image as images, otadata as entries},
+    tools::Workbench,
     uart,
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
@@ -202,12 +204,12 @@ fn log(device: &Device, cycle: &dryburn_sim::device::PowerCycle) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn the_same_board_boots_the_same_way(board in boards(), most in 1..6_u32) {
         let (mut a, mut b) = (board.device.clone(), board.device);
-        let (first, second) = (a.power_on(most), b.power_on(most));
+        let (first, second) = (a.power_on(Watch::Boots(most)), b.power_on(Watch::Boots(most)));
         prop_assert!(!first.boots.is_empty() && first.boots.len() <= most as usize);
         prop_assert_eq!(log(&a, &first), log(&b, &second));
         prop_assert_eq!(first, second);
@@ -231,7 +233,7 @@ proptest! {
             }
         }
         let (mut a, mut b) = (board.clone(), board);
-        let (first, second) = (a.power_on(3), b.power_on(3));
+        let (first, second) = (a.power_on(Watch::Boots(3)), b.power_on(Watch::Boots(3)));
         prop_assert_eq!(log(&a, &first), log(&b, &second));
         prop_assert!(a.flash.changed_sectors(&b.flash).is_empty() && a.efuses == b.efuses);
     }
@@ -240,7 +242,7 @@ proptest! {
     fn only_otadata_is_written(board in boards()) {
         let board = board.device;
         let mut after = board.clone();
-        let cycle = after.power_on(4);
+        let cycle = after.power_on(Watch::Boots(4));
         let own = table(&board).into_iter().rfind(|e| (e.kind.0, e.subtype.0) == (1, 0));
         let may_change: Vec<u32> = own
             .iter()
@@ -277,6 +279,25 @@ proptest! {
         prop_assert!(verdict.is_ok(), "{:?} was started", verdict);
     }
 
+    /// `dryburn boot --json` has a form for every event.
+    #[test]
+    fn every_event_has_a_form_in_json(board in boards()) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut bench = Workbench::confined(folder.path(), 0);
+        bench.write("flash.bin", &board.device.flash.to_bytes()).expect("a file");
+        bench.write("efuses.bin", &board.device.efuses.to_bytes(Format::Raw)).expect("a file");
+        let words = format!("boot --chip {} --flash flash.bin --efuses efuses.bin --resets 2 --json", board.device.chip());
+        let words: Vec<String> = words.split(' ').map(String::from).collect();
+        match cli::on_desk(&mut bench, &words) {
+            Ok(output) => {
+                let json: serde_json::Value = serde_json::from_str(&output.text).expect("JSON");
+                let runs = json["outcome"]["outcome"] == "app";
+                prop_assert_eq!(output.status, if runs { 0 } else { 1 });
+            }
+            Err(failure) => prop_assert!(false, "{}", failure.text),
+        }
+    }
+
     /// A healthy board starts the app that otadata chooses, whatever state otadata is in, with and without encryption.
     #[test]
     fn a_good_board_starts_what_otadata_chooses(
@@ -288,7 +309,7 @@ proptest! {
         }
         let flash = good_flash(&efuses, idf, pair);
         let mut board = device(efuses, idf, flash, &[]);
-        let cycle = board.power_on(2);
+        let cycle = board.power_on(Watch::Boots(2));
         let slot = otadata::active(&pair).and_then(|k| pair[k].slot(2)).unwrap_or(0);
         let text = log(&board, &cycle);
         match cycle.outcome() {
@@ -314,7 +335,7 @@ fn the_boards_end_in_every_way() {
         let mut board = boards().new_tree(&mut runner).unwrap().current().device;
         let before = board.flash.clone();
         let encrypted = EncryptionUnit::at_reset(&board.efuses).is_on();
-        match board.power_on(1).outcome() {
+        match board.power_on(Watch::Boots(1)).outcome() {
             Some(Outcome::App { .. }) => {
                 app += 1;
                 encrypted_app += u32::from(encrypted);
@@ -340,6 +361,6 @@ fn a_refused_app_leaves_the_other_slot() {
     flash.erase(SLOTS[0], SLOTS[0] + SLOT_SIZE).unwrap();
     flash.program(SLOTS[0], &newer).unwrap();
     let mut board = device(efuses, IdfVersion::LATEST, flash, &[]);
-    let cycle = board.power_on(1);
+    let cycle = board.power_on(Watch::Boots(1));
     assert!(matches!(cycle.outcome(), Some(Outcome::App { offset: 0x2_0000, .. })), "{}", log(&board, &cycle));
 }

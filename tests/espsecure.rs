@@ -239,7 +239,7 @@ fn what_it_refuses_beyond_the_vendor() {
         ("encrypt-flash-data -k k32_00_1f.bin --keyfile2 x -a 0 -o o pt64.bin", "--keyfile2 is not modelled"),
         ("generate-flash-encryption-key -l 100 new.bin", "100 bits"),
         ("generate-flash-encryption-key k32_00_1f.bin", "k32_00_1f.bin exists"),
-        ("sign_data --version 2 --keyfile k.pem x", "espsecure sign-data: not modelled yet"),
+        ("digest_sdc_public_key -k k.pem x", "espsecure digest-sdc-public-key: not modelled yet"),
         ("nosuch", "no such command 'nosuch'"),
         ("", "Usage"),
     ] {

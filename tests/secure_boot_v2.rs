@@ -5,7 +5,7 @@ use dryburn::{
     secure_boot::v2::{self, BLOCK, BlockError, MAGIC, NotVerified, SECTOR, SignatureBlock},
 };
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha384};
 use std::{fs, path::PathBuf};
 
 type Refusals = Vec<(usize, BlockError)>;
@@ -15,11 +15,13 @@ fn vector(name: &str) -> Vec<u8> {
     fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// A signed file's content digest and its signature sector.
-fn signed(name: &str) -> ([u8; 32], Vec<u8>) {
+/// A signed file's content digest, SHA-384 where P-384 signed it, and its signature sector.
+fn signed(name: &str) -> (Vec<u8>, Vec<u8>) {
     let file = vector(name);
     let (content, sector) = file.split_at(file.len() - SECTOR);
-    (Sha256::digest(content).into(), sector.to_vec())
+    let digest =
+        if name.contains("p384") { Sha384::digest(content).to_vec() } else { Sha256::digest(content).to_vec() };
+    (digest, sector.to_vec())
 }
 
 fn key_digest(key: &str) -> [u8; 32] {
@@ -28,7 +30,7 @@ fn key_digest(key: &str) -> [u8; 32] {
 
 fn verify(
     sector: &[u8],
-    digest: &[u8; 32],
+    digest: &[u8],
     trusted: &[&str],
     scheme: SecureBootScheme,
 ) -> (Result<usize, NotVerified>, Refusals) {
@@ -38,7 +40,7 @@ fn verify(
 }
 
 /// The first refusal, where nothing verified.
-fn refused(sector: &[u8], digest: &[u8; 32], trusted: &str, scheme: SecureBootScheme) -> BlockError {
+fn refused(sector: &[u8], digest: &[u8], trusted: &str, scheme: SecureBootScheme) -> BlockError {
     let (result, refusals) = verify(sector, digest, &[trusted], scheme);
     assert_eq!(result, Err(NotVerified));
     assert_eq!(refusals.len(), 3, "every block is reported: {refusals:?}");
@@ -52,7 +54,7 @@ fn fix_crc(sector: &mut [u8]) {
 }
 
 /// What v2 says of block 0 when its own key is trusted, CRC corrected.
-fn verdict_of_trusted(sector: &mut [u8], digest: &[u8; 32]) -> Option<BlockError> {
+fn verdict_of_trusted(sector: &mut [u8], digest: &[u8]) -> Option<BlockError> {
     fix_crc(sector);
     let key = SignatureBlock::at(sector, 0).unwrap().key_digest();
     let mut refusals = vec![];
@@ -80,11 +82,8 @@ fn blocks_of_espsecure_show_their_fields() {
         assert_eq!(block.scheme(), Some(scheme), "{file}");
         assert_eq!(block.stored_crc(), block.computed_crc(), "{file}");
         assert_eq!(block.key_digest(), Some(key_digest(key)), "{file}");
-        if scheme != V2EcdsaP384 {
-            assert_eq!(block.image_digest(), digest, "{file}");
-        } else {
-            assert_eq!(block.image_digest().len(), 48);
-        }
+        assert_eq!(block.image_digest(), digest, "{file}");
+        assert_eq!(digest.len(), v2::digest_len(scheme), "{file}");
     }
 }
 
@@ -93,13 +92,12 @@ fn signatures_of_espsecure_verify() {
     for (file, key, scheme) in FILES {
         let (digest, sector) = signed(file);
         let (result, refusals) = verify(&sector, &digest, &[key], scheme);
-        if matches!(scheme, V2Rsa3072 | V2EcdsaP256) {
-            assert_eq!((result, refusals), (Ok(0), vec![]), "{file}");
-            assert!(v2::verify_signature(SignatureBlock::at(&sector, 0).unwrap(), &digest), "{file}");
-        } else {
-            assert_eq!((result, refusals[0]), (Err(NotVerified), (0, BlockError::Unsupported { scheme })), "{file}");
-            assert!(!v2::verify_signature(SignatureBlock::at(&sector, 0).unwrap(), &digest), "{file}");
-        }
+        assert_eq!((result, refusals), (Ok(0), vec![]), "{file}");
+        let block = SignatureBlock::at(&sector, 0).unwrap();
+        assert!(v2::can_verify(scheme) && v2::verify_signature(block, &digest), "{file}");
+        // A digest of the wrong length is no digest, even where its first bytes are right.
+        assert!(!v2::verify_signature(block, &digest[..digest.len() - 1]), "{file}");
+        assert!(!v2::verify_signature(block, &[&digest[..], &[0; 16]].concat()), "{file}");
     }
 }
 
@@ -165,12 +163,12 @@ fn the_configured_scheme_is_the_only_one() {
 
 #[test]
 fn a_signature_of_another_image_is_refused() {
-    for (file, key, scheme) in [FILES[0], FILES[4]] {
-        let (_, mut sector) = signed(file);
-        let other = [0x42; 32];
+    for (file, key, scheme) in [FILES[0], FILES[3], FILES[4], FILES[5]] {
+        let (digest, mut sector) = signed(file);
+        let other = vec![0x42; digest.len()];
         assert_eq!(refused(&sector, &other, key, scheme), BlockError::DigestMismatch);
         // Even when the digest in the block is rewritten to fit.
-        sector[4..36].copy_from_slice(&other);
+        sector[4..4 + other.len()].copy_from_slice(&other);
         fix_crc(&mut sector);
         assert_eq!(refused(&sector, &other, key, scheme), BlockError::BadSignature);
     }
@@ -181,7 +179,9 @@ fn every_field_of_a_trusted_key_counts() {
     // One byte of n, e, R, M' and the signature in turn, with the changed key itself trusted.
     for (file, offsets) in [
         (FILES[0].0, &[36, 37, 200, 419, 420, 421, 423, 424, 600, 807, 808, 811, 812, 1000, 1195][..]),
+        (FILES[3].0, &[37, 60, 61, 84, 101, 124, 125, 148]),
         (FILES[4].0, &[37, 68, 69, 100, 101, 132, 133, 164]),
+        (FILES[5].0, &[53, 100, 101, 148, 149, 196, 197, 244]),
     ] {
         let (digest, sector) = signed(file);
         assert_eq!(verdict_of_trusted(&mut sector.clone(), &digest), None);
@@ -192,6 +192,62 @@ fn every_field_of_a_trusted_key_counts() {
                 let verdict = verdict_of_trusted(&mut sector, &digest);
                 assert_eq!(verdict, Some(BlockError::BadSignature), "{file}: byte {offset}, bit {bit:#x}");
             }
+        }
+    }
+}
+
+/// What becomes of a block when the byte at `offset` changes and the CRC is put right; `None`: it still vouches.
+fn expected(scheme: SecureBootScheme, offset: usize) -> Option<BlockError> {
+    let (digest, curve, key, signature) = match scheme {
+        V2Rsa3072 => (4..36, None, 36..812, 812..1196),
+        V2EcdsaP192 => (4..36, Some(36), 37..101, 101..149),
+        V2EcdsaP256 => (4..36, Some(36), 37..101, 101..165),
+        V2EcdsaP384 => (4..52, Some(52), 53..149, 149..245),
+        SecureBootScheme::V1 => unreachable!("no v1 files here"),
+    };
+    Some(match offset {
+        0 => BlockError::BadMagic { found: MAGIC ^ 1 },
+        // Which scheme it then seems to be of is not looked at here.
+        1 => BlockError::UnknownVersion { version: 0, curve: None },
+        2 if curve.is_some() => BlockError::UnknownVersion { version: 0, curve: None },
+        _ if curve == Some(offset) => BlockError::UnknownVersion { version: 0, curve: None },
+        _ if digest.contains(&offset) => BlockError::DigestMismatch,
+        _ if key.contains(&offset) => BlockError::UntrustedKey,
+        _ if signature.contains(&offset) => BlockError::BadSignature,
+        _ => return None,
+    })
+}
+
+#[test]
+fn every_byte_of_a_block_is_judged_as_expected() {
+    for (file, key, scheme) in [FILES[0], FILES[3], FILES[4], FILES[5]] {
+        let (digest, good) = signed(file);
+        let trusted = [Some(key_digest(key))];
+        let verdict = |sector: &[u8]| {
+            let mut refusals = vec![];
+            let result = v2::verify(sector, &digest, &trusted, scheme, 1, &mut |_, error| refusals.push(error));
+            assert_eq!(result.is_ok(), refusals.is_empty());
+            refusals.pop()
+        };
+        for offset in 0..BLOCK {
+            let mut sector = good.clone();
+            sector[offset] ^= 1;
+            // Bytes behind the CRC are not under it.
+            match (offset, verdict(&sector)) {
+                (0, Some(BlockError::BadMagic { .. }))
+                | (1..1200, Some(BlockError::BadCrc { .. }))
+                | (1200.., None) => {}
+                (_, other) => panic!("{file}: byte {offset}: {other:?}"),
+            }
+            if (1196..1200).contains(&offset) {
+                continue;
+            }
+            fix_crc(&mut sector);
+            let found = match verdict(&sector) {
+                Some(BlockError::UnknownVersion { .. }) => Some(BlockError::UnknownVersion { version: 0, curve: None }),
+                other => other,
+            };
+            assert_eq!(found, expected(scheme, offset), "{file}: byte {offset}");
         }
     }
 }
@@ -234,8 +290,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn no_flipped_bit_passes(which in 0usize..2, bit in 0usize..1200 * 8) {
-        let (file, key, scheme) = [FILES[0], FILES[4]][which];
+    fn no_flipped_bit_passes(which in 0usize..4, bit in 0usize..1200 * 8) {
+        let (file, key, scheme) = [FILES[0], FILES[3], FILES[4], FILES[5]][which];
         let (digest, mut sector) = signed(file);
         sector[bit / 8] ^= 1 << (bit % 8);
         prop_assert!(verify(&sector, &digest, &[key], scheme).0.is_err());
@@ -255,7 +311,7 @@ proptest! {
             sector[36] = sector[36] & 0xFE | u8::from(odd);
             sector[419] |= 0x80;
         }
-        let digest: [u8; 32] = sector[4..36].try_into().unwrap();
+        let digest = SignatureBlock::at(&sector, 0).unwrap().image_digest().to_vec();
         prop_assert!(!v2::verify_signature(SignatureBlock::at(&sector, 0).unwrap(), &digest));
         if SignatureBlock::at(&sector, 0).unwrap().scheme().is_some() {
             prop_assert!(verdict_of_trusted(&mut sector, &digest).is_some());

@@ -56,7 +56,11 @@ impl Board for Desk {
 
 impl Desk {
     fn device(&mut self, words: &[String]) -> Result<Output, Failure> {
-        let device = self.bench.device.as_mut().ok_or_else(|| Failure::new("no board on the desk"))?;
+        let no_board = || Failure::new("no board on the desk");
+        let mut config = self.bench.device.as_ref().ok_or_else(no_board)?.config.clone();
+        config.load_verification_key(&self.bench)?;
+        let device = self.bench.device.as_mut().ok_or_else(no_board)?;
+        device.config = config;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (power_on, watch) = match words.as_slice() {
             ["power-on"] => (true, Watch::UntilSettled),

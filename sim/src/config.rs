@@ -1,10 +1,16 @@
 //! How a bootloader was built: its sdkconfig, and the ESP-IDF release.
 
+use crate::tools::{Failure, Workbench};
 use std::{collections::BTreeMap, fmt};
 
 /// The sdkconfig options that were given, by name without `CONFIG_`. Options that were not given have ESP-IDF's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Config(BTreeMap<String, String>);
+pub struct Config {
+    options: BTreeMap<String, String>,
+    /// What lies in the file `SECURE_BOOT_VERIFICATION_KEY`: the P-256 public key that a bootloader with Secure Boot v1
+    /// was built with, X then Y, big-endian.
+    pub verification_key: Option<[u8; 64]>,
+}
 
 /// A text that is not an option.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +43,7 @@ impl Config {
         if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(bad());
         }
-        self.0.insert(key.into(), value.trim().trim_matches('"').into());
+        self.options.insert(key.into(), value.trim().trim_matches('"').into());
         Ok(())
     }
 
@@ -49,7 +55,7 @@ impl Config {
         for (i, line) in text.lines().enumerate() {
             let line = line.trim();
             if let Some(key) = line.strip_prefix("# CONFIG_").and_then(|l| l.strip_suffix(" is not set")) {
-                self.0.insert(key.into(), "n".into());
+                self.options.insert(key.into(), "n".into());
             } else if !line.is_empty() && !line.starts_with('#') {
                 self.set(line).map_err(|e| BadOption { line: Some(i + 1), ..e })?;
             }
@@ -59,23 +65,50 @@ impl Config {
 
     /// Whether the option is `y`.
     pub fn is_set(&self, key: &str) -> bool {
-        self.0.get(key).is_some_and(|v| v == "y")
+        self.options.get(key).is_some_and(|v| v == "y")
     }
 
     /// Whether the option was given and is not `y`.
     pub fn is_unset(&self, key: &str) -> bool {
-        self.0.get(key).is_some_and(|v| v != "y")
+        self.options.get(key).is_some_and(|v| v != "y")
     }
 
     /// The option as a number, where it was given and is one.
     pub fn number(&self, key: &str) -> Option<u32> {
-        let value = self.0.get(key)?;
+        let value = self.options.get(key)?;
         crate::tools::number(value).ok().and_then(|n| n.try_into().ok())
     }
 
     /// Flash address of the partition table: `PARTITION_TABLE_OFFSET`, 0x8000 unless given.
     pub fn partition_table_offset(&self) -> u32 {
         self.number("PARTITION_TABLE_OFFSET").unwrap_or(0x8000)
+    }
+
+    /// The text of an option, where it was given.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.options.get(key).map(String::as_str)
+    }
+
+    /// Reads the file that `SECURE_BOOT_VERIFICATION_KEY` names, where the option was given.
+    ///
+    /// # Errors
+    /// No such file, or not the 64 bytes that `espsecure extract-public-key --version 1` writes.
+    pub fn load_verification_key(&mut self, bench: &Workbench) -> Result<(), Failure> {
+        let Some(name) = self.get("SECURE_BOOT_VERIFICATION_KEY") else { return Ok(()) };
+        let bytes = bench.read(name)?;
+        let key: [u8; 64] = bytes.as_slice().try_into().map_err(|_| {
+            Failure::new(format!(
+                "{name}: {} bytes; the public key that a Secure Boot v1 bootloader is built with has 64 (espsecure extract-public-key --version 1)",
+                bytes.len()
+            ))
+        })?;
+        self.verification_key = Some(key);
+        Ok(())
+    }
+
+    /// Built with Secure Boot v1. (`SECURE_BOOT_V1_ENABLED`)
+    pub fn secure_boot_v1(&self) -> bool {
+        self.is_set("SECURE_BOOT_V1_ENABLED")
     }
 
     /// Built with Secure Boot v2. (`SECURE_BOOT_V2_ENABLED`)

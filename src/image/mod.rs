@@ -26,7 +26,7 @@ pub use header::{
     BootloaderDescriptor, DESCRIPTOR_OFFSET, HEADER_SIZE, Header, MAGIC, MAX_SEGMENTS, SEGMENT_HEADER_SIZE,
     SegmentHeader,
 };
-pub use signature::{SignatureEvent, SignaturePolicy};
+pub use signature::{SignatureEvent, SignaturePolicy, V2Policy};
 pub use verify::{Loader, Purpose, Region, Rules, Target, Verified, check_chip, verify};
 
 /// Seed of the XOR checksum over all segment data.

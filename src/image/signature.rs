@@ -3,18 +3,33 @@
 use super::{Event, Refusal, Target};
 use crate::{
     SECTOR, SecureBootScheme,
-    secure_boot::v2::{self, BlockError, SignatureBlock},
+    secure_boot::{
+        v1,
+        v2::{self, BlockError, SignatureBlock},
+    },
 };
 use embedded_storage::nor_flash::ReadNorFlash;
 
 /// What a signature is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignaturePolicy {
+pub enum SignaturePolicy {
+    /// Secure Boot v1: a signature by the key that is compiled into the boot code.
+    V1 {
+        /// P-256 public key, X then Y, big-endian.
+        public_key: [u8; 64],
+    },
+    /// Secure Boot v2.
+    V2(V2Policy),
+}
+
+/// Secure Boot v2: a signature by a key whose digest is in eFuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct V2Policy {
     /// The scheme that the boot code was built for.
     pub scheme: SecureBootScheme,
     /// SHA-256 digests of the keys that eFuse trusts.
     pub trusted: [Option<[u8; 32]>; 3],
-    /// Whether the eFuse that demands signatures is burned; before that, any key that signed will do.
+    /// Whether only those keys will do; before secure boot is set up, any key that signed does.
     pub enforced: bool,
 }
 
@@ -22,6 +37,11 @@ pub struct SignaturePolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "signature", rename_all = "snake_case"))]
 pub enum SignatureEvent {
+    /// Secure Boot v1: what lies behind the image is no signature block.
+    BadV1Version {
+        /// The word where its version should be.
+        found: u32,
+    },
     /// The eFuse that demands signatures is not burned yet.
     NotEnforced,
     /// ESP-IDF 4.x, before enablement: the digest in eFuse is not that of the signature block.
@@ -46,12 +66,18 @@ pub enum SignatureEvent {
 impl SignaturePolicy {
     /// Offset from the image's start where the signature begins, for an image of `image_len` bytes.
     pub fn start(&self, image_len: u32) -> u32 {
-        image_len.checked_next_multiple_of(SECTOR).unwrap_or(u32::MAX)
+        match self {
+            Self::V1 { .. } => image_len,
+            Self::V2(_) => image_len.checked_next_multiple_of(SECTOR).unwrap_or(u32::MAX),
+        }
     }
 
     /// Offset behind the signature.
     pub fn end(&self, image_len: u32) -> Option<u32> {
-        image_len.checked_next_multiple_of(SECTOR)?.checked_add(SECTOR)
+        match self {
+            Self::V1 { .. } => image_len.checked_add(v1::SIGNATURE as u32),
+            Self::V2(_) => image_len.checked_next_multiple_of(SECTOR)?.checked_add(SECTOR),
+        }
     }
 }
 
@@ -60,6 +86,36 @@ pub(super) fn check<F: ReadNorFlash>(
     flash: &mut F,
     at: u32,
     policy: &SignaturePolicy,
+    digest: &[u8; 32],
+    target: &Target,
+    observer: &mut dyn FnMut(Event),
+) -> Result<bool, Refusal> {
+    match policy {
+        SignaturePolicy::V1 { public_key } => check_v1(flash, at, public_key, digest, observer),
+        SignaturePolicy::V2(policy) => check_v2(flash, at, policy, digest, target, observer),
+    }
+}
+
+fn check_v1<F: ReadNorFlash>(
+    flash: &mut F,
+    at: u32,
+    key: &[u8; 64],
+    digest: &[u8; 32],
+    observer: &mut dyn FnMut(Event),
+) -> Result<bool, Refusal> {
+    let mut block = [0; v1::SIGNATURE];
+    flash.read(at, &mut block).map_err(|_| Refusal::ReadFailed { address: at })?;
+    let verdict = v1::verify(v1::SignatureBlock(&block), digest, key);
+    if let Err(v1::VerifyError::BadVersion { found }) = verdict {
+        observer(Event::Signature(SignatureEvent::BadV1Version { found }));
+    }
+    Ok(verdict.is_ok())
+}
+
+fn check_v2<F: ReadNorFlash>(
+    flash: &mut F,
+    at: u32,
+    policy: &V2Policy,
     digest: &[u8; 32],
     target: &Target,
     observer: &mut dyn FnMut(Event),

@@ -82,9 +82,14 @@ impl<'a> SignatureBlock<'a> {
         }
     }
 
-    /// The digest of the image that the signer saw: 48 bytes in a P-384 block, else 32.
+    /// Whether the fields lie as in a block with SHA-384, which is what P-384 uses: an ECDSA block of SHA id 1.
+    pub fn has_sha384(self) -> bool {
+        (self.version(), self.sha_id()) == (3, 1)
+    }
+
+    /// The digest of the image that the signer saw: 48 bytes with SHA-384, else 32.
     pub fn image_digest(self) -> &'a [u8] {
-        let len = self.scheme().map_or(32, digest_len);
+        let len = if self.has_sha384() { 48 } else { 32 };
         self.0.get(4..).and_then(|from| from.get(..len)).unwrap_or(&[])
     }
 
@@ -98,15 +103,20 @@ impl<'a> SignatureBlock<'a> {
         crc32fast::hash(self.0.get(..CRC).unwrap_or(&[]))
     }
 
+    /// The public key's bytes, which eFuses hold the SHA-256 of; empty for versions other than 2 and 3.
+    pub fn key_bytes(self) -> &'a [u8] {
+        let range = match self.version() {
+            2 => 36..812,
+            3 if self.has_sha384() => 52..149,
+            3 => 36..101,
+            _ => 0..0,
+        };
+        self.0.get(range).unwrap_or(&[])
+    }
+
     /// SHA-256 of the public key, as eFuses hold it (formats sheet §7.3); `None` where [`Self::scheme`] is.
     pub fn key_digest(self) -> Option<[u8; 32]> {
-        let range = match self.scheme()? {
-            SecureBootScheme::V2Rsa3072 => 36..812,
-            SecureBootScheme::V2EcdsaP192 | SecureBootScheme::V2EcdsaP256 => 36..101,
-            SecureBootScheme::V2EcdsaP384 => 52..149,
-            SecureBootScheme::V1 => return None,
-        };
-        self.0.get(range).map(|key| Sha256::digest(key).into())
+        self.scheme().map(|_| Sha256::digest(self.key_bytes()).into())
     }
 
     fn byte(self, offset: usize) -> u8 {

@@ -23,6 +23,7 @@ const FLASH_OP_FAIL: i32 = 0x6001;
 pub(super) const NOT_ENOUGH_KEY_BLOCKS: i32 = 0x1605;
 
 /// What `load_image` does next.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// Start the app.
     HandOver,
@@ -61,7 +62,6 @@ impl Bootloader<'_> {
             return Next::Refuse;
         }
         self.security(S::FlashEncryptionCompleted);
-        self.security(S::ResettingEncrypted);
         Next::Reset
     }
 
@@ -224,6 +224,10 @@ impl Bootloader<'_> {
             return Err(NOT_FOUND);
         };
         self.encrypt(&cipher, base, length)?;
+        if self.config.secure_boot_v1() {
+            // IV and digest of the bootloader
+            self.encrypt(&cipher, 0, SECTOR)?;
+        }
         self.security(S::BootloaderEncrypted);
 
         let mut table = [0; partition::TABLE_SIZE];

@@ -7,10 +7,12 @@ pub mod efuse_driver;
 mod event;
 mod flash_encryption;
 mod secure_boot;
+mod secure_boot_v1;
 pub mod security;
 
 pub use build::Build;
 pub use event::{Event, Row, TableRefusal};
+pub(crate) use secure_boot_v1::digest as v1_digest;
 
 use crate::{
     bus::EncryptionUnit,
@@ -23,7 +25,7 @@ use dryburn::{
     Chip, SecureBootScheme,
     boot::{self, Choice, Options, Slot, Slots},
     efuse::security as fuses,
-    image::{self, Header, Kind, Purpose, Region, Rules, SignaturePolicy, Target, Verified},
+    image::{self, Header, Kind, Purpose, Region, Rules, SignaturePolicy, Target, V2Policy, Verified},
     otadata::{self, Entry},
     partition,
 };
@@ -257,12 +259,19 @@ impl Bootloader<'_> {
         if self.config.secure_boot_v2() && self.enable_secure_boot(region).is_err() {
             return Ok(None);
         }
-        if self.config.flash_encryption() {
-            match self.enable_flash_encryption() {
-                Next::HandOver => {}
-                Next::Reset => return Err(Reset),
-                Next::Refuse => return Ok(None),
-            }
+        if self.config.secure_boot_v1() && self.prepare_secure_boot_v1().is_err() {
+            return Ok(None);
+        }
+        let next = if self.config.flash_encryption() { self.enable_flash_encryption() } else { Next::HandOver };
+        if next == Next::Refuse {
+            return Ok(None);
+        }
+        if self.config.secure_boot_v1() && self.enable_secure_boot_v1().is_err() {
+            return Err(Reset);
+        }
+        if next == Next::Reset {
+            self.security(security::Event::ResettingEncrypted);
+            return Err(Reset);
         }
         Ok(Some(self.hand_over(slot, region, &verified)))
     }
@@ -296,15 +305,17 @@ impl Bootloader<'_> {
 
     /// Whose signature apps must carry: only a bootloader that was built with secure boot asks.
     fn signature_policy(&self) -> Option<SignaturePolicy> {
+        if self.config.secure_boot_v1() {
+            // a bootloader without a key trusts nobody
+            return Some(SignaturePolicy::V1 { public_key: self.config.verification_key.unwrap_or([0; 64]) });
+        }
         let enabled = fuses::secure_boot_v2_enabled(&*self.efuses);
         let trusted = fuses::secure_boot_digests(&*self.efuses);
         // from 4.3 on, digests that are burned count before secure boot is switched on
         let present = self.build.idf.since(4, 3) && trusted.iter().any(Option::is_some);
-        self.config.secure_boot_v2().then_some(SignaturePolicy {
-            scheme: SecureBootScheme::V2Rsa3072,
-            trusted,
-            enforced: enabled || present,
-        })
+        let scheme = SecureBootScheme::V2Rsa3072;
+        let policy = V2Policy { scheme, trusted, enforced: enabled || present };
+        self.config.secure_boot_v2().then_some(SignaturePolicy::V2(policy))
     }
 
     fn hand_over(&mut self, slot: Slot, region: Region, verified: &Verified) -> Outcome {

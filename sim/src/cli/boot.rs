@@ -1,8 +1,10 @@
 //! `dryburn boot`: a flash image and an eFuse file in, the UART log out.
 
 use crate::{
-    device::{Device, PowerCycle, Watch},
+    bootloader,
+    device::{Boot, Device, PowerCycle, Watch},
     efuse::{Efuses, Format},
+    event::Event,
     flash::Flash,
     rom::Rom,
     tools::{Failure, Workbench, number},
@@ -75,6 +77,9 @@ pub struct Report {
 /// Files that cannot be read or are not what they should be; nothing is written then.
 pub fn run(bench: &Workbench, args: &Args) -> Result<Report, Failure> {
     let mut device = board(args, bench)?;
+    for file in [&args.flash_out, &args.efuses_out].into_iter().flatten() {
+        check_output(bench, file)?;
+    }
     let before = device.flash.clone();
     let rom = Rom::of(args.chip, security::chip_revision(&device.efuses));
     let cycle = device.power_on(args.resets.map_or(Watch::UntilSettled, Watch::Boots));
@@ -86,7 +91,7 @@ pub fn run(bench: &Workbench, args: &Args) -> Result<Report, Failure> {
     }
     let runs_an_app = cycle.runs_an_app();
     if args.json {
-        let report = json(args.chip, &cycle, &before.changed_sectors(&device.flash));
+        let report = json(args.chip, &cycle, &before.changed_sectors(&device.flash))?;
         return Ok(Report { text: format!("{report:#}\n"), remark: None, runs_an_app });
     }
     let (text, remark) = uart::render_cycle(&cycle, rom);
@@ -97,9 +102,7 @@ fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
     let flash =
         Flash::from_bytes(&bench.read(&args.flash)?).map_err(|e| Failure::new(format!("{}: {e}", args.flash)))?;
     let efuses = match (&args.efuses, args.revision) {
-        (Some(file), _) => {
-            Efuses::parse(&bench.read(file)?, Some(args.chip)).map_err(|e| Failure::new(format!("{file}: {e}")))?
-        }
+        (Some(file), _) => efuses(bench, file, args.chip)?,
         (None, Some(revision)) => Efuses::with_revision(args.chip, revision)?,
         (None, None) => Efuses::new(args.chip),
     };
@@ -114,16 +117,54 @@ fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
     for option in &args.config {
         device.config.set(option).map_err(|e| Failure::new(format!("--config: {e}")))?;
     }
+    device.config.load_verification_key(bench)?;
     Ok(device)
 }
 
-fn json(chip: Chip, cycle: &PowerCycle, changed: &[u32]) -> serde_json::Value {
-    serde_json::json!({
+/// The eFuses in `file`. espefuse takes an empty file for virgin eFuses; here it is more likely a dump that failed.
+fn efuses(bench: &Workbench, file: &str, chip: Chip) -> Result<Efuses, Failure> {
+    let bytes = bench.read(file)?;
+    if bytes.is_empty() {
+        return Err(Failure::new(format!("{file}: the file is empty; leave --efuses out to boot with virgin eFuses")));
+    }
+    Efuses::parse(&bytes, Some(chip)).map_err(|e| Failure::new(format!("{file}: {e}")))
+}
+
+/// Looks before anything is written whether `file` can be, so that a boot does not leave one of two files behind.
+fn check_output(bench: &Workbench, file: &str) -> Result<(), Failure> {
+    let path = bench.path(file)?;
+    if path.is_dir() {
+        return Err(Failure::new(format!("{file}: cannot be written: is a folder")));
+    }
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) if !folder.is_dir() => Err(Failure::new(format!("{file}: cannot be written: no such folder"))),
+        _ => Ok(()),
+    }
+}
+
+fn json(chip: Chip, cycle: &PowerCycle, changed: &[u32]) -> Result<serde_json::Value, serde_json::Error> {
+    let boots: Result<Vec<_>, _> = cycle.boots.iter().map(boot_json).collect();
+    Ok(serde_json::json!({
         "schema_version": 1,
         "chip": chip,
-        "boots": cycle.boots,
+        "boots": boots?,
         "reset_loop": cycle.reset_loop,
         "outcome": cycle.outcome(),
         "flash_sectors_changed": changed,
-    })
+    }))
+}
+
+fn boot_json(boot: &Boot) -> Result<serde_json::Value, serde_json::Error> {
+    let events: Result<Vec<_>, _> = boot.events.iter().map(event_json).collect();
+    Ok(serde_json::json!({ "cause": boot.cause, "idf": boot.idf, "events": events?, "outcome": boot.outcome }))
+}
+
+/// One event. A tagged list has no form of its own in JSON, so the rows of a table get a name.
+fn event_json(event: &Event) -> Result<serde_json::Value, serde_json::Error> {
+    match event {
+        Event::Bootloader(bootloader::Event::TableListed(rows)) => {
+            Ok(serde_json::json!({ "bootloader": "table_listed", "rows": rows }))
+        }
+        event => serde_json::to_value(event),
+    }
 }

@@ -156,11 +156,7 @@ fn make(bench: &Workbench, new: &New) -> Result<String, Failure> {
 
 fn show(bench: &Workbench, info: &Info) -> Result<String, Failure> {
     let bytes = bench.read(&info.file)?;
-    let short = || {
-        let found = bytes.len();
-        Failure::new(format!("{}: {found} bytes; an image has at least a header of {HEADER_SIZE} bytes", info.file))
-    };
-    let header = Header::from_bytes(*bytes.first_chunk().ok_or_else(short)?);
+    let header = header(&info.file, &bytes)?;
     let chip = info.chip.or_else(|| Chip::from_image_chip_id(header.chip_id())).ok_or_else(|| {
         Failure::new(format!("{}: chip id {:#06x} at offset 0xc is no chip's; say --chip", info.file, header.chip_id()))
     })?;
@@ -220,6 +216,15 @@ fn hash_verdict(bytes: &[u8], verified: &Verified) -> Result<&'static str, Strin
     }
 }
 
+/// The header of the image in `file`.
+fn header(file: &str, bytes: &[u8]) -> Result<Header, Failure> {
+    let raw = bytes.first_chunk().ok_or_else(|| {
+        let found = bytes.len();
+        Failure::new(format!("{file}: {found} bytes; an image has at least a header of {HEADER_SIZE} bytes"))
+    })?;
+    Ok(Header::from_bytes(*raw))
+}
+
 fn label(kind: Kind) -> &'static str {
     match kind {
         Kind::App => "app",
@@ -244,10 +249,12 @@ fn describe(bytes: &[u8], kind: Kind, text: &mut String) {
 
 fn spoil(bench: &Workbench, args: &DamageArgs) -> Result<String, Failure> {
     let mut bytes = bench.read(&args.file)?;
+    header(&args.file, &bytes)?;
+    let name = args.what.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     let value = |most: u64| match args.value {
         Some(value) if value <= most => Ok(value),
-        Some(value) => Err(Failure::new(format!("{value:#x} does not fit: at most {most:#x}"))),
-        None => Err(Failure::new("this damage needs the value that shall stand there")),
+        Some(value) => Err(Failure::new(format!("{name} {value:#x} does not fit: at most {most:#x}"))),
+        None => Err(Failure::new(format!("{name}: say which value shall stand there, as in `{name} 0x10`"))),
     };
     let damage = match args.what {
         What::Magic => Damage::Magic,

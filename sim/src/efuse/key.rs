@@ -27,17 +27,27 @@ impl Efuses {
         }
     }
 
-    fn esp32_key(&self) -> FlashKey {
-        // CODING_SCHEME and FLASH_CRYPT_CONFIG may be hidden from software; the unit knows them.
-        let coding = self.raw_word(0, 6) & 3;
-        let config = (self.raw_word(0, 5) >> 28) as u8;
-        let mut key = self.raw_block(1);
-        if coding == 1 {
+    /// The key of the secure boot v1 engine (ESP32, BLOCK2), in file order, whatever the read protection; with 3/4 coding
+    /// the 24 bytes are extended by their bytes 8 to 16 (formats sheet §6.2).
+    pub fn secure_boot_v1_key(&self) -> [u8; 32] {
+        self.turned_around(2)
+    }
+
+    fn turned_around(&self, block: usize) -> [u8; 32] {
+        let mut key = self.raw_block(block);
+        if self.raw_word(0, 6) & 3 == 1 {
             key[..24].reverse();
             key.copy_within(8..16, 24);
         } else {
             key.reverse();
         }
+        key
+    }
+
+    fn esp32_key(&self) -> FlashKey {
+        // CODING_SCHEME and FLASH_CRYPT_CONFIG may be hidden from software; the unit knows them.
+        let config = (self.raw_word(0, 5) >> 28) as u8;
+        let key = self.turned_around(1);
         FlashKey::Esp32 { key, config: CryptConfig::new(config) }
     }
 

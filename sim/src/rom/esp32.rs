@@ -1,10 +1,12 @@
 //! The ESP32's ROM: revision 3 (`Jul 29 2019`), and the one before it (`Jun  8 2016`). Behaviour sheet §1.2, 1.3.
 
 use super::{Event, FirstStage, Verdict};
+use crate::bootloader::v1_digest as digest;
 use dryburn::{
     Revision,
     efuse::{self, security},
     image::{Header, MAGIC},
+    secure_boot::v1,
 };
 
 /// RAM that secure boot v2 verifies the bootloader in.
@@ -55,7 +57,7 @@ impl FirstStage<'_> {
                 self.tell(Event::Straddle { tail: tail as u8, room: (16 - tail) as u8 });
             }
         }
-        let Some((calculated, stored, _)) = self.checksum(count) else {
+        let Some((calculated, stored, length)) = self.checksum(count) else {
             self.tell(Event::FlashReadError { offset: self.base() });
             return self.esp32_gives_up();
         };
@@ -63,8 +65,28 @@ impl FirstStage<'_> {
             self.tell(Event::Checksum { calculated, stored });
             return self.esp32_gives_up();
         }
+        if security::secure_boot_v1_enabled(&*self.efuses) && !self.v1_digest_matches(length) {
+            self.tell(Event::SecureBootV1Failed);
+            if self.is_revision_3() {
+                return Verdict::Reset;
+            }
+            return self.gives_up();
+        }
         self.tell(Event::Entry { address: header.entry_addr() });
         Verdict::Bootloader
+    }
+
+    /// Secure boot v1: the digest at flash 0x80 is that of the bootloader, as the CPU reads both.
+    fn v1_digest_matches(&self, length: u32) -> bool {
+        let Some(iv) = self.read::<{ v1::IV }>(0) else { return false };
+        let stored = self.read::<{ v1::DIGEST }>(v1::IV as u32);
+        let base = self.base();
+        let calculated = v1::device_len(length).and_then(|length| {
+            digest(&self.efuses.secure_boot_v1_key(), &iv, length, |at, buf| {
+                self.view().fill(base.saturating_add(at), buf).is_ok()
+            })
+        });
+        stored.is_some() && calculated == stored
     }
 
     fn esp32_secure(&mut self, header: &Header) -> Verdict {

@@ -8,7 +8,7 @@ use dryburn::{
     Chip, IdfVersion, Revision, SecureBootScheme,
     image::{
         BadDestination, Builder, CHECKSUM_SEED, HEADER_SIZE, Kind, Loader, Purpose, Refusal, Region, Rules,
-        SEGMENT_HEADER_SIZE, SegmentData, SegmentHeader, SignaturePolicy, Target,
+        SEGMENT_HEADER_SIZE, SegmentData, SegmentHeader, SignaturePolicy, Target, V2Policy,
     },
 };
 use proptest::{collection::vec, prelude::*};
@@ -326,7 +326,7 @@ impl Damage {
             }
             _ => {
                 let scheme = SecureBootScheme::V2Rsa3072;
-                bad.signature = Some(SignaturePolicy { scheme, trusted: [None; 3], enforced: false });
+                bad.signature = Some(SignaturePolicy::V2(V2Policy { scheme, trusted: [None; 3], enforced: false }));
                 Some(Refusal::Signature { hash_matches: true }).filter(|_| bad.has_hash())
             }
         }

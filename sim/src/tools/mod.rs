@@ -9,6 +9,7 @@ pub mod espefuse;
 pub mod espsecure;
 pub mod esptool;
 pub mod gen_esp32part;
+pub mod openssl;
 mod workbench;
 
 pub use workbench::Workbench;
@@ -54,8 +55,9 @@ pub fn run(bench: &mut Workbench, argv: &[String]) -> Output {
         "espsecure" => espsecure::run(bench, args),
         "espefuse" => espefuse::run(bench, args),
         "gen_esp32part" => gen_esp32part::run(bench, args),
+        "openssl" => openssl::run(bench, args),
         other => Err(Failure::new(format!(
-            "{other}: not a command that dryburn knows; it runs esptool, espsecure, espefuse, gen_esp32part, device and dryburn"
+            "{other}: not a command that dryburn knows; it runs esptool, espsecure, espefuse, gen_esp32part, openssl ecparam, device and dryburn"
         ))),
     };
     match result {

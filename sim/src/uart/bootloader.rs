@@ -186,6 +186,11 @@ fn image(uart: &mut Uart<'_>, event: &image::Event) {
 fn signature(uart: &mut Uart<'_>, event: &SignatureEvent) {
     let tag = if uart.idf.since(4, 3) { "secure_boot_v2" } else { "secure_boot" };
     match event {
+        SignatureEvent::BadV1Version { found } => {
+            let suffix = uart.since(&[((0, 0), ""), ((4, 4), " (image without a signature?)")]);
+            // the bootloader's check of v1 has this tag in every release
+            uart.error("secure_boot", &format!("image has invalid signature version field {found:#010x}{suffix}"));
+        }
         SignatureEvent::NotEnforced if uart.idf.since(4, 3) => {
             uart.info(tag, "Secure boot V2 is not enabled yet and eFuse digest keys are not set");
         }

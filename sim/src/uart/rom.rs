@@ -70,7 +70,8 @@ pub(super) fn line(uart: &mut Uart<'_>, event: &Event) {
             uart.raw(&format!("Expected: {}", hex(expected)));
             uart.raw("Attempting to boot anyway...");
         }
-        Event::SecureBootV1Failed => uart.raw("Secure boot check fail"),
+        Event::SecureBootV1Failed if uart.rom.from_revision.0 >= 300 => uart.raw("Secure boot check fail"),
+        Event::SecureBootV1Failed => uart.raw("secure boot check fail"),
         Event::Entry { address } => uart.raw(&format!("entry {address:#010x}")),
         Event::GivesUp { file, line } => uart.raw(&format!("{file} {line} ")),
         Event::Basic => {

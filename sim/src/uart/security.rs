@@ -57,6 +57,7 @@ pub(super) fn efuse(uart: &mut Uart<'_>, event: &Efuse) {
 pub(super) fn security(uart: &mut Uart<'_>, event: &Event) {
     use Event as E;
     let (v2, boot, fe, sb) = ("secure_boot_v2", "boot", "flash_encrypt", "secure_boot");
+    let v1 = uart.since(&[((0, 0), "secure_boot"), ((4, 3), "secure_boot_v1")]);
     match event {
         E::SecureBootBegins => uart.info(v2, "enabling secure boot v2..."),
         E::SecureBootAlreadyOn => {
@@ -115,6 +116,29 @@ pub(super) fn security(uart: &mut Uart<'_>, event: &Event) {
         E::SecureBootBurnFailed => uart.error(v2, "Error programming security eFuses (err=0xffffffff)."),
         E::SecureBootEnabled => uart.info(v2, "Secure boot permanently enabled"),
         E::SecureBootFailed { code } => uart.error(boot, &format!("Secure Boot v2 failed ({code})")),
+        E::V1DigestNotNeeded => {
+            uart.info(v1, "bootloader secure boot is already enabled. No need to generate digest. continuing..");
+        }
+        E::V1DigestFailed { code } => {
+            uart.error(boot, &format!("Bootloader digest generation for secure boot failed ({code})."));
+        }
+        E::V1BootloaderInvalid { code } => uart.error(v1, &format!("bootloader image appears invalid! error {code}")),
+        E::V1GeneratingKey => uart.info(v1, "Generating new secure boot key..."),
+        E::V1UsingPreloadedKey => uart.warn(v1, "Using pre-loaded secure boot key in EFUSE block 2"),
+        E::V1GeneratingDigest => uart.info(v1, "Generating secure boot digest..."),
+        E::V1DigestDone => uart.info(v1, "Digest generation complete."),
+        E::V1Checking => uart.info(boot, "Checking secure boot..."),
+        E::V1AlreadyOn => uart.info(v1, "bootloader secure boot is already enabled, continuing.."),
+        E::V1KeyHalfProtected { read_missing } => {
+            let what = if *read_missing { "read" } else { "write" };
+            uart.error(v1, &format!("Pre-loaded key is not {what} protected. Refusing to blow secure boot efuse."));
+        }
+        E::V1Blowing => uart.info(v1, "blowing secure boot efuse..."),
+        E::V1ProtectingKey => uart.info(v1, "Read & write protecting new key..."),
+        E::V1DisablingJtag => uart.info(v1, "Disable JTAG..."),
+        E::V1DisablingBasic => uart.info(v1, "Disable ROM BASIC interpreter fallback..."),
+        E::V1Enabled => uart.info(v1, "secure boot is now enabled for bootloader image"),
+        E::V1Failed { code } => uart.error(boot, &format!("FAILED TO ENABLE SECURE BOOT ({code}).")),
         E::CheckingFlashEncryption => uart.info(boot, "Checking flash encryption..."),
         E::FlashEncryptionOn { left } => {
             uart.info(fe, &format!("flash encryption is enabled ({left} plaintext flashes left)"));

@@ -5,6 +5,7 @@ use crate::{
     SecureBootScheme,
     secure_boot::{
         ecdsa,
+        v1::{self, SIGNATURE},
         v2::{self, BLOCK, SignatureBlock, digest_len},
     },
 };
@@ -162,6 +163,21 @@ impl PublicKey {
             _ => from_der::<p256::NistP256, 64>(signature)?,
         };
         self.filled(digest, &fixed).ok_or(SignError::BadSignature)
+    }
+
+    /// The v1 signature block with a `signature` that was made elsewhere: r then s, 64 bytes, big-endian.
+    ///
+    /// # Errors
+    /// [`SignError::NotV1`] for any key but P-256; [`SignError::BadSignature`] where it is not one of this key over `digest`
+    /// (SHA-256 of everything before the block).
+    pub fn attach_v1(&self, digest: &[u8; 32], signature: &[u8]) -> Result<[u8; SIGNATURE], SignError> {
+        let key = self.raw_p256().ok_or(SignError::NotV1 { scheme: self.scheme })?;
+        let signature: &[u8; 64] = signature.try_into().map_err(|_| SignError::BadSignature)?;
+        let mut block = [0; SIGNATURE];
+        let version = v1::VERSION.to_le_bytes();
+        block.iter_mut().zip(version.iter().chain(signature)).for_each(|(to, from)| *to = *from);
+        v1::verify(v1::SignatureBlock(&block), digest, &key).map_err(|_| SignError::BadSignature)?;
+        Ok(block)
     }
 
     /// The block with `digest` and a `signature` as the block has it; `None` where it does not verify.

@@ -85,9 +85,12 @@ fn on_chip(
     if let Some(name) = &cli.flash {
         let before = load(bench, name, cli.flash_chip_size)?;
         let flash = before.clone().map_or_else(|| erased(name, cli.flash_chip_size), Ok)?;
-        bench.device = Some(Device::new(flash, efuses(bench, cli)?));
-        let text = on_board(bench, command)?;
-        let after = bench.device.take().map(|device| device.flash);
+        let stand_in = Device::new(flash, efuses(bench, cli)?);
+        // the board goes back on the desk whatever comes of the command
+        let board = bench.device.replace(stand_in);
+        let result = on_board(bench, command);
+        let after = std::mem::replace(&mut bench.device, board).map(|device| device.flash);
+        let text = result?;
         if let Some(after) = after.filter(|after| before.as_ref() != Some(after)) {
             bench.write(name, &after.to_bytes())?;
         }

@@ -1,18 +1,7 @@
-//! espsecure: keys and offline flash encryption (formats sheet §4.3, §5.2).
-//!
-//! Messages and exit statuses are those of espsecure 5.6, found by running it, without its version line and its frames
-//! around usage errors. What it lets pass and this one refuses:
-//!
-//! | espsecure | here |
-//! |---|---|
-//! | `generate-flash-encryption-key` overwrites a key that exists | refused: the file may be the only copy of a burned key |
-//! | `generate-flash-encryption-key -l 100` writes 12 bytes | refused: no chip has such a key |
-//! | ESP32 data at 0x1000000 and above: address bits spill into their neighbours | refused: matches no chip, and ESP32 flash ends there |
-//! | XTS-AES data beyond 32-bit addresses: crash | refused |
-//! | ESP32 data to decrypt that is not a multiple of 16: whole pieces are written before the error | nothing is written |
+//! Offline flash encryption and its keys (formats sheet §4.3, §5.2).
 
-use super::{Failure, Workbench};
-use clap::{Args, Parser, Subcommand};
+use super::{Failure, Workbench, fatal};
+use clap::Args;
 use dryburn::flash_encryption::{BadKeyLength, CryptConfig, FlashCipher, FlashKey, KeyScheme, PIECE};
 use rand_chacha::rand_core::Rng;
 use std::fmt::Write as _;
@@ -23,49 +12,8 @@ const ESP32_END: u64 = 0x100_0000;
 /// Lengths in bits of the flash encryption keys that chips have.
 const KEY_BITS: [u64; 4] = [128, 192, 256, 512];
 
-/// Commands of espsecure 5.6 that are not here.
-const MODELLED: &[&str] = &["generate-flash-encryption-key", "encrypt-flash-data", "decrypt-flash-data"];
-const NOT_MODELLED: &[&str] = &[
-    "digest-private-key",
-    "digest-rsa-public-key",
-    "digest-sbv2-public-key",
-    "digest-sdc-public-key",
-    "digest-secure-bootloader",
-    "extract-public-key",
-    "generate-sdc-certificate",
-    "generate-signing-key",
-    "sign-data",
-    "signature-info-v2",
-    "verify-signature",
-];
-
-#[derive(Parser)]
-#[command(name = "espsecure", about = "ESP32 secure boot and flash encryption tool", disable_help_subcommand = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Write a new random flash encryption key
-    GenerateFlashEncryptionKey {
-        /// Key length in bits: 128, 192 (ESP32 with 3/4 coding scheme), 256 or 512
-        #[arg(short = 'l', long, default_value = "256", value_parser = super::number)]
-        keylen: u64,
-        /// Key file to write
-        key_file: String,
-    },
-    /// Encrypt data as flash at an address will hold it
-    EncryptFlashData(FlashData),
-    /// Decrypt data that was read from flash at an address
-    DecryptFlashData(FlashData),
-    #[command(external_subcommand)]
-    Other(Vec<String>),
-}
-
 #[derive(Args)]
-struct FlashData {
+pub(super) struct FlashData {
     /// File with the flash encryption key
     #[arg(short, long)]
     keyfile: String,
@@ -73,10 +21,10 @@ struct FlashData {
     #[arg(short, long)]
     output: String,
     /// Flash address in bytes of the first byte
-    #[arg(short, long, value_parser = super::number)]
+    #[arg(short, long, value_parser = crate::tools::number)]
     address: u64,
     /// FLASH_CRYPT_CONFIG eFuse of the chip (ESP32 only)
-    #[arg(long, default_value = "0xF", value_parser = super::number)]
+    #[arg(long, default_value = "0xF", value_parser = crate::tools::number)]
     flash_crypt_conf: u64,
     /// Use XTS-AES (all chips but the ESP32)
     #[arg(short = 'x', long)]
@@ -85,47 +33,7 @@ struct FlashData {
     input: String,
 }
 
-/// Runs one espsecure command line.
-///
-/// # Errors
-/// [`Failure`] with status 2 and espsecure's text for bad usage, bad keys and data that cannot be encrypted; no file is
-/// written then.
-pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
-    let args = super::modern_spelling(args, &[MODELLED, NOT_MODELLED].concat());
-    if let Some(option) = args.iter().find(|a| a.starts_with("--keyfile2") || a.starts_with("--hsm")) {
-        return Err(Failure::new(format!("espsecure: option {option} is not modelled")));
-    }
-    let cli = match Cli::try_parse_from(std::iter::once("espsecure".to_owned()).chain(args)) {
-        Ok(cli) => cli,
-        Err(usage) if usage.use_stderr() => return Err(Failure::new(usage.to_string())),
-        Err(help) => return Ok(help.to_string()),
-    };
-    let mut text = String::new();
-    let result = match cli.command {
-        Command::GenerateFlashEncryptionKey { keylen, key_file } => generate_key(bench, keylen, &key_file, &mut text),
-        Command::EncryptFlashData(job) => encrypt(bench, &job, &mut text),
-        Command::DecryptFlashData(job) => decrypt(bench, &job, &mut text),
-        Command::Other(words) => Err(not_modelled(words.first().map_or("", String::as_str))),
-    };
-    match result {
-        Ok(()) => Ok(text),
-        Err(failure) => Err(Failure { text: text + &failure.text, ..failure }),
-    }
-}
-
-fn not_modelled(command: &str) -> Failure {
-    Failure::new(if NOT_MODELLED.contains(&command) {
-        format!("espsecure {command}: not modelled yet")
-    } else {
-        format!("espsecure: no such command '{command}'; try espsecure --help")
-    })
-}
-
-fn fatal(reason: impl std::fmt::Display) -> Failure {
-    Failure::new(format!("A fatal error occurred: {reason}"))
-}
-
-fn generate_key(bench: &mut Workbench, bits: u64, file: &str, text: &mut String) -> Result<(), Failure> {
+pub(super) fn generate_key(bench: &mut Workbench, bits: u64, file: &str, text: &mut String) -> Result<(), Failure> {
     if !KEY_BITS.contains(&bits) {
         return Err(fatal(format!("No chip has a flash encryption key of {bits} bits; give -l 128, 192, 256 or 512.")));
     }
@@ -143,7 +51,7 @@ fn generate_key(bench: &mut Workbench, bits: u64, file: &str, text: &mut String)
     Ok(())
 }
 
-fn encrypt(bench: &mut Workbench, job: &FlashData, text: &mut String) -> Result<(), Failure> {
+pub(super) fn encrypt(bench: &mut Workbench, job: &FlashData, text: &mut String) -> Result<(), Failure> {
     let (cipher, address, mut data) = prepare(bench, job, text)?;
     let missing = data.len().next_multiple_of(PIECE) - data.len();
     if missing > 0 {
@@ -159,7 +67,7 @@ fn encrypt(bench: &mut Workbench, job: &FlashData, text: &mut String) -> Result<
     bench.write(&job.output, &data)
 }
 
-fn decrypt(bench: &mut Workbench, job: &FlashData, text: &mut String) -> Result<(), Failure> {
+pub(super) fn decrypt(bench: &mut Workbench, job: &FlashData, text: &mut String) -> Result<(), Failure> {
     let (cipher, address, mut data) = prepare(bench, job, text)?;
     if !data.len().is_multiple_of(PIECE) {
         return Err(fatal("Data length is not a multiple of 16 bytes."));

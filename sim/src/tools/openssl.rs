@@ -1,0 +1,50 @@
+//! openssl, as far as ESP-IDF's documentation uses it: `openssl ecparam -name CURVE -genkey -noout -out FILE` makes a key
+//! for Secure Boot. Any other use is refused as not modelled.
+//!
+//! Unlike openssl this one does not overwrite a file: it may be the only copy of a key.
+
+use super::{Failure, Workbench};
+use dryburn::{SecureBootScheme, secure_boot::sign::SigningKey};
+
+const MODELLED: &str = "openssl: only `openssl ecparam -name prime256v1 -genkey -noout -out FILE` is modelled \
+                        (also with prime192v1 and secp384r1)";
+
+/// Runs one openssl command line.
+///
+/// # Errors
+/// [`Failure`] for anything that is not modelled and for files that exist; nothing is written then.
+pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
+    let not_modelled = || Failure::new(MODELLED);
+    let mut words = args.iter().map(String::as_str);
+    if words.next() != Some("ecparam") {
+        return Err(not_modelled());
+    }
+    let (mut curve, mut file, mut genkey, mut noout) = (None, None, false, false);
+    while let Some(word) = words.next() {
+        // openssl takes options with one dash or two.
+        match word.strip_prefix("--").or_else(|| word.strip_prefix('-')) {
+            Some("name") => curve = words.next(),
+            Some("out") => file = words.next(),
+            Some("genkey") => genkey = true,
+            Some("noout") => noout = true,
+            _ => return Err(not_modelled()),
+        }
+    }
+    let (scheme, text) = match curve {
+        Some("prime192v1") => (SecureBootScheme::V2EcdsaP192, ""),
+        Some("prime256v1") => (SecureBootScheme::V2EcdsaP256, ""),
+        Some("secp256r1") => (SecureBootScheme::V2EcdsaP256, "using curve name prime256v1 instead of secp256r1\n"),
+        Some("secp384r1") => (SecureBootScheme::V2EcdsaP384, ""),
+        _ => return Err(not_modelled()),
+    };
+    let file = file.filter(|_| genkey && noout).ok_or_else(not_modelled)?;
+    bench.path(file)?;
+    if bench.exists(file) {
+        return Err(Failure::new(format!(
+            "openssl: {file} exists; it may be the only copy of a key. Choose another name or delete it."
+        )));
+    }
+    let pem = SigningKey::generate(scheme, &mut bench.rng)?.to_pem()?;
+    bench.write(file, pem.as_bytes())?;
+    Ok(text.to_owned())
+}
