@@ -143,7 +143,10 @@ fn v2_public_keys_and_digests_are_the_vendors() {
         }
     }
     let text = desk.ok("espsecure.py digest_rsa_public_key --keyfile pub_rsa3072_a.pem --output out.bin");
-    assert!(text.starts_with("DeprecationWarning: The command 'digest-rsa-public-key' is deprecated.\nWriting"), "{text}");
+    assert!(
+        text.starts_with("DeprecationWarning: The command 'digest-rsa-public-key' is deprecated.\nWriting"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -168,7 +171,10 @@ fn the_vendors_v2_files_verify_and_are_shown() {
     );
     assert_eq!(text, expected);
     let text = desk.ok("espsecure verify-signature --version 2 -k rsa3072_b.pem payload4k_signed_ab.bin");
-    assert!(text.contains("Signature block 0 is not signed by the supplied key. Checking the next block...\n"), "{text}");
+    assert!(
+        text.contains("Signature block 0 is not signed by the supplied key. Checking the next block...\n"),
+        "{text}"
+    );
     assert!(text.contains("Signature block 1 verification successful using the supplied key (RSA).\n"), "{text}");
 }
 
@@ -220,7 +226,11 @@ fn several_keys_and_appended_signatures() {
         desk.ok(&format!("espsecure verify-signature --version 2 -k pub_{key}.pem abc.bin"));
     }
     let text = desk.fails("espsecure sign-data --version 2 -k p256.pem --append-signatures -o o abc.bin");
-    assert!(text.ends_with("Up to 3 signature blocks are supported (For ESP32-ECO3 only 1 signature block is supported).\n"));
+    assert!(
+        text.ends_with(
+            "Up to 3 signature blocks are supported (For ESP32-ECO3 only 1 signature block is supported).\n"
+        )
+    );
     let text = desk.fails("espsecure sign-data --version 2 -k p256.pem p192.pem -a -o o ab.bin");
     assert!(text.ends_with("Number of keys (2) more than the empty signature blocks (1).\n"), "{text}");
     // Without a valid block the last sector is content.
@@ -262,7 +272,8 @@ fn what_the_vendor_refuses_is_refused_in_its_words() {
     desk.damaged("payload100_signed_p256.bin", 4096 + 900, "crc.bin");
     desk.damaged("payload100_signed_v1.bin", 100, "version.bin");
     desk.damaged("payload100_signed_v1.bin", 120, "signature.bin");
-    let curve = "uses incorrect curve. ESP32 Secure Boot only supports NIST256p (openssl calls this curve 'prime256v1').";
+    let curve =
+        "uses incorrect curve. ESP32 Secure Boot only supports NIST256p (openssl calls this curve 'prime256v1').";
     for (line, expected) in [
         ("sign-data --version 1 -k p384.pem -o o payload100.bin", format!("Signing key {curve}")),
         ("sign-data --version 1 -k p256.pem p192.pem -o o payload100.bin", "Secure Boot V1 only supports one signing key.".into()),

@@ -234,7 +234,9 @@ fn every_byte_of_a_block_is_judged_as_expected() {
             sector[offset] ^= 1;
             // Bytes behind the CRC are not under it.
             match (offset, verdict(&sector)) {
-                (0, Some(BlockError::BadMagic { .. })) | (1..1200, Some(BlockError::BadCrc { .. })) | (1200.., None) => {}
+                (0, Some(BlockError::BadMagic { .. }))
+                | (1..1200, Some(BlockError::BadCrc { .. }))
+                | (1200.., None) => {}
                 (_, other) => panic!("{file}: byte {offset}: {other:?}"),
             }
             if (1196..1200).contains(&offset) {
