@@ -171,14 +171,20 @@ pub(super) fn v2_verifying(pem: &str) -> Result<PublicKey, Failure> {
 pub(super) fn v1_private(pem: &str) -> Result<SigningKey, Failure> {
     let key = SigningKey::from_pem(pem).map_err(|error| match error {
         KeyError::UnknownCurve { .. } => fatal("Supports NIST192p, NIST256p and NIST384p keys only."),
-        KeyError::Encrypted => fatal(format!("{BAD_V1_PRIVATE} ({error})")),
-        _ => fatal(BAD_V1_PRIVATE),
+        other => bad_v1_private(&other),
     })?;
     match key.scheme() {
         SecureBootScheme::V2EcdsaP256 => Ok(key),
         SecureBootScheme::V2Rsa3072 => Err(fatal(BAD_V1_PRIVATE)),
         _ => Err(fatal(format!("Signing key {V1_CURVE}"))),
     }
+}
+
+fn bad_v1_private(error: &KeyError) -> Failure {
+    fatal(match error {
+        KeyError::Encrypted => format!("Incorrect ECDSA private key specified: {error}."),
+        _ => BAD_V1_PRIVATE.into(),
+    })
 }
 
 /// A public key that comes with a signature made elsewhere, in v1; `whose` names it in the error of a wrong curve.
@@ -200,7 +206,7 @@ pub(super) fn v1_verifying(file: &[u8]) -> Result<[u8; 64], Failure> {
     if pem.contains("-----BEGIN EC PRIVATE KEY-----") {
         let key = SigningKey::from_pem(&pem).map_err(|error| match error {
             KeyError::UnknownCurve { .. } => fatal(format!("Public key {V1_CURVE}")),
-            _ => fatal(BAD_V1_PRIVATE),
+            other => bad_v1_private(&other),
         })?;
         return key.public()?.raw_p256().ok_or_else(|| fatal(format!("Public key {V1_CURVE}")));
     }

@@ -14,6 +14,7 @@
 //! | `digest-secure-bootloader --iv` shorter than 128 bytes: digest in the wrong place | refused |
 //! | `sign-data` may overwrite the public key or signature it was given | refused |
 //! | crash: v1 commands with RSA or encrypted keys or no key, `verify-signature` without `--keyfile`, v1 data shorter than a signature, blocks of unknown curves | an error with status 2 |
+//! | crash: an ECDSA key and a file that an RSA key signed too; `sign-data --append-signatures` of an empty file | verified, signed |
 //!
 //! Like espsecure, `verify-signature --version 2` asks only whether *the given key* signed the content: that a block names
 //! another key or another scheme, which any chip refuses, is not noticed.
