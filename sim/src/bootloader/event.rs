@@ -35,9 +35,15 @@ pub enum Event {
     /// Random numbers come next.
     EntropyOn,
     /// The partition table is refused.
-    Table(TableRefusal),
+    Table {
+        /// Why.
+        error: TableRefusal,
+    },
     /// The partition table, printed.
-    TableListed(Vec<Row>),
+    TableListed {
+        /// Its rows, in order.
+        rows: Vec<Row>,
+    },
     /// A decision of the core.
     Boot(boot::Event),
     /// An image check of the core.

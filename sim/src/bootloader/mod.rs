@@ -146,7 +146,7 @@ impl Bootloader<'_> {
         let verified = match verdict {
             Ok(verified) => verified,
             Err(error) => {
-                self.tell(Event::Table(error));
+                self.tell(Event::Table { error });
                 return Err(Reset);
             }
         };
@@ -163,7 +163,7 @@ impl Bootloader<'_> {
                 size: region.size,
             });
         }
-        self.tell(Event::TableListed(rows));
+        self.tell(Event::TableListed { rows });
         Ok(slots)
     }
 

@@ -1,10 +1,8 @@
 //! `dryburn boot`: a flash image and an eFuse file in, the UART log out.
 
 use crate::{
-    bootloader,
-    device::{Boot, Device, PowerCycle, Watch},
+    device::{Device, PowerCycle, Watch},
     efuse::{Efuses, Format},
-    event::Event,
     flash::Flash,
     rom::Rom,
     tools::{Failure, Workbench, number},
@@ -143,28 +141,12 @@ fn check_output(bench: &Workbench, file: &str) -> Result<(), Failure> {
 }
 
 fn json(chip: Chip, cycle: &PowerCycle, changed: &[u32]) -> Result<serde_json::Value, serde_json::Error> {
-    let boots: Result<Vec<_>, _> = cycle.boots.iter().map(boot_json).collect();
     Ok(serde_json::json!({
         "schema_version": 1,
         "chip": chip,
-        "boots": boots?,
+        "boots": serde_json::to_value(&cycle.boots)?,
         "reset_loop": cycle.reset_loop,
         "outcome": cycle.outcome(),
         "flash_sectors_changed": changed,
     }))
-}
-
-fn boot_json(boot: &Boot) -> Result<serde_json::Value, serde_json::Error> {
-    let events: Result<Vec<_>, _> = boot.events.iter().map(event_json).collect();
-    Ok(serde_json::json!({ "cause": boot.cause, "idf": boot.idf, "events": events?, "outcome": boot.outcome }))
-}
-
-/// One event. A tagged list has no form of its own in JSON, so the rows of a table get a name.
-fn event_json(event: &Event) -> Result<serde_json::Value, serde_json::Error> {
-    match event {
-        Event::Bootloader(bootloader::Event::TableListed(rows)) => {
-            Ok(serde_json::json!({ "bootloader": "table_listed", "rows": rows }))
-        }
-        event => serde_json::to_value(event),
-    }
 }

@@ -29,8 +29,8 @@ pub(super) fn lines(uart: &mut Uart<'_>, event: &Event) {
         }
         Event::Flash { speed, mode, size } => flash(uart, *speed, *mode, *size),
         Event::EntropyOn => uart.info("boot", "Enabling RNG early entropy source..."),
-        Event::Table(error) => table_refused(uart, error),
-        Event::TableListed(rows) => table(uart, rows),
+        Event::Table { error } => table_refused(uart, error),
+        Event::TableListed { rows } => table(uart, rows),
         Event::Boot(event) => boot(uart, event),
         Event::Image(event) => image(uart, event),
         Event::Security(event) => super::security::security(uart, event),

@@ -10,7 +10,7 @@
 //! | `format.rs` | values as the tool prints them |
 //!
 //! As in espefuse 5, commands in a row are burned together at the end, so a refusal burns nothing. Nothing asks for
-//! confirmation here. Not modelled: descriptions of fields, ECDSA keys, and the commands listed in [`NOT_MODELLED`].
+//! confirmation here. Not modelled: descriptions of fields, ECDSA keys, and the commands listed in `NOT_MODELLED`.
 //! Behaviour was observed by running espefuse 5.6; sources: formats sheet §5.3-5.4, §8.5-8.8.
 
 mod burn_efuse;
