@@ -2,24 +2,32 @@
 
 use super::{
     super::{Failure, number},
-    Command,
+    args::Command,
+    fields::{choices, len},
     format::{bits, number as bits_to_number, value},
+    mac, purpose,
     session::{Force, Session},
 };
 use dryburn::{
     Chip,
-    efuse::{Field, FieldKind, KeyPurpose, blocks, read},
+    efuse::{Field, FieldKind, blocks, read},
 };
 
 /// Fields that the tool counts up by itself when no value is given.
 const COUNTERS: &[&str] = &["SPI_BOOT_CRYPT_CNT", "SECURE_VERSION"];
 
-pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
-    if command.positional.is_empty() {
+/// Fields with their new values as little-endian bits.
+pub(super) fn values(session: &Session, command: &Command) -> Result<Vec<(&'static Field, Vec<u8>)>, Failure> {
+    let words = &command.positional;
+    if words.is_empty() {
         return Err(Failure::new("burn-efuse: name at least one eFuse field and its new value"));
     }
+    if words.len() > 1 && !words.len().is_multiple_of(2) {
+        let listed = words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(", ");
+        return Err(Failure::new(format!("The list does not have a valid pair (name value) ({listed})")));
+    }
     let mut given: Vec<(&'static Field, Option<&str>)> = Vec::new();
-    for pair in command.positional.chunks(2) {
+    for pair in words.chunks(2) {
         let [name, rest @ ..] = pair else { continue };
         let (field, text) = (find(session, name)?, rest.first().map(String::as_str));
         // named twice: the last value counts
@@ -28,8 +36,11 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
             None => given.push((field, text)),
         }
     }
-    let values = given.into_iter().map(|(field, text)| Ok((field, new_value(session, field, text)?)));
-    let wanted = values.collect::<Result<Vec<(&'static Field, Vec<u8>)>, Failure>>()?;
+    given.into_iter().map(|(field, text)| Ok((field, new_value(session, field, text)?))).collect()
+}
+
+pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
+    let wanted = values(session, command)?;
     announce(session, &wanted);
     let force = Force { on: command.flag("--force"), hint: false };
     for (field, new) in &wanted {
@@ -40,12 +51,17 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
             let old = bits(session.e, field);
             session.say(&format!("    - '{}' {} -> {}", field.name, value(field, &old), value(field, new)));
         }
-        let old = bits_to_number(&bits(session.e, field));
-        if field.name == "CODING_SCHEME" && old | bits_to_number(new) == 2 {
-            return Err(Failure::new("The 2 coding scheme is not supported"));
+        if matches!(field.name, "MAC" | "MAC_EXT") {
+            return Err(Failure::new(match session.e.chip() {
+                Chip::Esp32 => "Writing Factory MAC address is not supported".into(),
+                _ => format!("Burning {} is not supported.", field.name),
+            }));
         }
-        if matches!(field.name, "MAC") {
-            return Err(Failure::new("Writing Factory MAC address is not supported"));
+        if field.name == "CUSTOM_MAC" {
+            let mut mac = [0; 6];
+            mac.iter_mut().zip(new).for_each(|(to, from)| *to = *from);
+            mac::stage(session, mac, force)?;
+            continue;
         }
         if field.name == "ADC_VREF" || field.category == "calibration" {
             return Err(Failure::new(format!("Burning {} is not supported.", field.name)));
@@ -58,8 +74,8 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
 }
 
 fn find(session: &Session, name: &str) -> Result<&'static Field, Failure> {
-    session.field(name).ok_or_else(|| {
-        let known: Vec<&str> = session.e.fields().iter().map(|f| f.name).collect();
+    session.field(name).filter(|field| choices(session).any(|f| f.name == field.name)).ok_or_else(|| {
+        let known: Vec<&str> = choices(session).map(|f| f.name).collect();
         let text = format!("Invalid eFuse name '{name}'. Available eFuse names: ['{}']", known.join("', '"));
         Failure::new(text)
     })
@@ -94,7 +110,7 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
         (_, None) => Err(Failure::new(format!("New value required for eFuse '{name}' (given None)"))),
         (FieldKind::Uint, Some(text)) => {
             if name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H") {
-                return purpose(session.e.chip(), text);
+                return purpose_value(session.e.chip(), text);
             }
             let n = parse(text)?;
             if n == 0 && !counts(session.e.chip(), name) {
@@ -108,22 +124,21 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
             }
             Ok(n.to_le_bytes().to_vec())
         }
-        (FieldKind::Bytes, Some(text)) => bytes(field, text),
+        (FieldKind::Bytes, Some(text)) if field.name.contains("MAC") => {
+            Ok(mac::parse(text, field.name == "CUSTOM_MAC")?.to_vec())
+        }
+        (FieldKind::Bytes, Some(text)) => bytes(session, field, text),
     }
 }
 
 /// A key purpose by name or in decimal digits.
-fn purpose(chip: Chip, text: &str) -> Result<Vec<u8>, Failure> {
+fn purpose_value(chip: Chip, text: &str) -> Result<Vec<u8>, Failure> {
     let out_of_range = |n: &str| Failure::new(format!("'{n}' can not be set (value out of range)"));
     let value = if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()) {
-        // some chips leave the values without a meaning to the user
-        let custom = matches!(chip, Chip::Esp32c5 | Chip::Esp32c6 | Chip::Esp32p4);
-        let last = if chip == Chip::Esp32c6 { 15 } else { 31 };
-        let known = |n: &u8| KeyPurpose::from_value(chip, *n).is_some() || (custom && *n <= last);
-        text.parse::<u8>().ok().filter(known).ok_or_else(|| out_of_range(text))?
+        text.parse().ok().filter(|n| purpose::has_value(chip, *n)).ok_or_else(|| out_of_range(text))?
     } else {
-        let known = KeyPurpose::from_name(chip, text);
-        known.map(KeyPurpose::value).ok_or_else(|| Failure::new(format!("'{text}' unknown name")))?
+        let known = purpose::find(chip, text);
+        known.map(|p| p.value).ok_or_else(|| Failure::new(format!("'{text}' unknown name")))?
     };
     if value == 0 { Err(out_of_range("0")) } else { Ok(vec![value]) }
 }
@@ -141,25 +156,21 @@ fn counts(chip: Chip, name: &str) -> bool {
     chip != Chip::Esp32 && COUNTERS.contains(&name)
 }
 
-/// Bytes in hex in memory order; a MAC with colons in printed order, which is the reverse.
-fn bytes(field: &Field, text: &str) -> Result<Vec<u8>, Failure> {
+/// Bytes in hex in memory order.
+fn bytes(session: &Session, field: &Field, text: &str) -> Result<Vec<u8>, Failure> {
     let name = field.name;
-    let is_mac = text.contains(':');
-    let digits = text.strip_prefix("0x").unwrap_or(text).replace(':', "");
+    let digits = text.strip_prefix("0x").unwrap_or(text);
     let nibbles = digits.chars().map(|c| c.to_digit(16)).collect::<Option<Vec<u32>>>();
     let nibbles =
         nibbles.ok_or_else(|| Failure::new(format!("eFuse '{name}': the new value is not written in hex digits")))?;
-    if nibbles.len() * 4 != usize::from(field.len) {
-        let (expected, found) = (field.len, nibbles.len() * 4);
+    let expected = usize::from(len(session, field));
+    if nibbles.len() * 4 != expected {
+        let found = nibbles.len() * 4;
         return Err(Failure::new(format!(
             "The length of eFuse '{name}' ({expected} bits) (given len of the new value= {found} bits)"
         )));
     }
-    let mut out: Vec<u8> = nibbles.chunks(2).map(|pair| pair.iter().fold(0, |byte, n| byte << 4 | *n as u8)).collect();
-    if is_mac {
-        out.reverse();
-    }
-    Ok(out)
+    Ok(nibbles.chunks(2).map(|pair| pair.iter().fold(0, |byte, n| byte << 4 | *n as u8)).collect())
 }
 
 /// The list of what will be burned, by block, with a warning where a block can be burned once only.
