@@ -1,6 +1,10 @@
 //! adc-info and check-error.
 
-use super::{super::Failure, fields::{exists, meaning}, session::Session};
+use super::{
+    super::Failure,
+    fields::{exists, meaning},
+    session::Session,
+};
 use dryburn::{
     Chip,
     efuse::{read, security::block_revision},

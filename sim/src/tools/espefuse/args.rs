@@ -18,12 +18,7 @@ struct Spec {
     valued: &'static [&'static str],
 }
 
-const fn spec(
-    name: &'static str,
-    kind: Kind,
-    flags: &'static [&'static str],
-    valued: &'static [&'static str],
-) -> Spec {
+const fn spec(name: &'static str, kind: Kind, flags: &'static [&'static str], valued: &'static [&'static str]) -> Spec {
     Spec { name, kind, flags, valued }
 }
 
@@ -67,6 +62,8 @@ pub(super) struct Command {
     options: Vec<(String, Option<String>)>,
     /// An option stands before the first word.
     options_first: bool,
+    /// Other commands follow on the line.
+    pub followed: bool,
 }
 
 impl Command {
@@ -86,8 +83,13 @@ impl Command {
     fn is_open_ended(&self, chip: Chip) -> bool {
         match self.name {
             "burn-key-digest" => !matches!(chip, Chip::Esp32 | Chip::Esp32c2),
-            "read-protect-efuse" | "write-protect-efuse" | "burn-efuse" | "burn-block-data" | "burn-bit"
-            | "burn-key" | "summary" => true,
+            "read-protect-efuse"
+            | "write-protect-efuse"
+            | "burn-efuse"
+            | "burn-block-data"
+            | "burn-bit"
+            | "burn-key"
+            | "summary" => true,
             _ => false,
         }
     }
@@ -109,9 +111,18 @@ pub(super) fn parse(args: &[String]) -> Result<(Options, Vec<Command>), Failure>
     let mut words = args.iter();
     while let Some(word) = words.next() {
         if let Some(spec) = find(word) {
+            if let Some((_, before)) = commands.last_mut() {
+                before.followed = true;
+            }
             let (positional, named) = (Vec::new(), Vec::new());
-            let command =
-                Command { name: spec.name, kind: spec.kind, positional, options: named, options_first: false };
+            let command = Command {
+                name: spec.name,
+                kind: spec.kind,
+                positional,
+                options: named,
+                options_first: false,
+                followed: false,
+            };
             commands.push((spec, command));
             continue;
         }
@@ -182,12 +193,6 @@ pub(super) fn check_row(chip: Chip, commands: &[Command]) -> Result<(), Failure>
             )));
         }
         let lone = !last && command.positional.len() == 1;
-        if lone && matches!(name, "read-protect-efuse" | "write-protect-efuse") {
-            let text = format!(
-                "{name}: espefuse 5.6 falls over (KeyError) when one name stands before another command; put {name} last"
-            );
-            return Err(Failure { text, status: 1 });
-        }
         if lone && name == "burn-efuse" {
             return Err(Failure::new(
                 "burn-efuse: espefuse 5.6 refuses a name without value before another command; write the value",

@@ -22,15 +22,16 @@ pub(super) fn bit(session: &mut Session, command: &Command) -> Result<(), Failur
     let len = session.block_len(n);
     let mut data = vec![0_u8; len];
     for text in numbers {
-        let bit: i64 = text
-            .parse()
-            .map_err(|_| Failure::new(format!("Invalid value for 'BIT_NUMBER...': '{text}' is not a valid integer.")))?;
+        let bit: i64 = text.parse().map_err(|_| {
+            Failure::new(format!("Invalid value for 'BIT_NUMBER...': '{text}' is not a valid integer."))
+        })?;
         let slot = usize::try_from(bit).ok().and_then(|bit| data.get_mut(bit / 8).map(|byte| (byte, bit % 8)));
         let (byte, shift) =
             slot.ok_or_else(|| Failure::new(format!("{name} has bit_number in [0..{}]", len * 8 - 1)))?;
         *byte |= 1 << shift;
     }
-    session.say(&format!("bit_number:   [{:03}]........................................................[0]", len * 8 - 1));
+    session
+        .say(&format!("bit_number:   [{:03}]........................................................[0]", len * 8 - 1));
     let digits: String = data.iter().rev().map(|b| format!("{b:02x}")).collect();
     session.say(&format!("BLOCK {n:<3} : 0x{digits}"));
     let alias = block.aliases.join(" ").chars().take(16).collect::<String>();

@@ -90,7 +90,10 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
             "{n} is too large an unsigned integer for a bitstring of length {len}. The allowed range is [0, {last}]."
         ))
     };
-    let parse = |text: &str| number(text).map_err(|e| Failure::new(format!("eFuse '{name}': {e}")));
+    let parse = |text: &str| {
+        // the vendor's tool falls over here, with status 1
+        number(text).map_err(|e| Failure { text: format!("eFuse '{name}': {e}"), status: 1 })
+    };
     match (field.kind, text) {
         (FieldKind::Bool, None) => Ok(vec![1]),
         (FieldKind::Bool, Some(text)) => match parse(text)? {

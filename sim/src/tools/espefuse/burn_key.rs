@@ -386,7 +386,9 @@ fn burn(session: &mut Session, key: Job, protect: &Protect) -> Result<(), Failur
             session.protect("RD_DIS", *bit)?;
         }
     }
-    if protect.write && let Some(bit) = field.write_disable {
+    if protect.write
+        && let Some(bit) = field.write_disable
+    {
         session.say("        Disabling write to key block...");
         session.protect("WR_DIS", bit)?;
     }

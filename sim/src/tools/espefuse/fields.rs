@@ -1,7 +1,7 @@
 //! Which fields the vendor's tool shows, what it computes from them, and how it words their values.
 
 use super::{
-    format::{bits, hidden, hex, number},
+    format::{bits, hex, hidden, number},
     meanings::word,
     session::Session,
 };
@@ -79,7 +79,7 @@ pub(super) fn shown_bits(session: &Session, field: &Field) -> Vec<u8> {
 /// The value of a field in the tool's words.
 pub(super) fn meaning(session: &Session, field: &Field) -> Shown {
     let shown = plain_meaning(session, field);
-    if session.read_protected(field) {
+    if session.read_protected(field) && (field.kind != FieldKind::Bytes || field.name.contains("MAC")) {
         // nothing can be read, so the tool replaces every 0 of the text
         let zero = bits(session.e, field).iter().all(|b| *b == 0);
         let text = shown.text();
@@ -114,8 +114,16 @@ fn plain_meaning(session: &Session, field: &Field) -> Shown {
         _ => match field.kind {
             FieldKind::Bool => Shown::Bool(n == 1),
             FieldKind::Uint => Shown::Number(n),
-            FieldKind::Bytes if session.read_protected(field) => Shown::Text(hidden(bits.len())),
-            FieldKind::Bytes => Shown::Text(spaced(&bits, " ")),
+            FieldKind::Bytes => {
+                // two RD_DIS bits hide one half each
+                let part = bits.len().div_ceil(field.read_disable.len().max(1)).max(1);
+                let parts = bits.chunks(part).enumerate().map(|(i, bytes)| {
+                    let bit = field.read_disable.get(i).copied();
+                    let hides = bit.is_some_and(|bit| session.disabled("RD_DIS", bit));
+                    if hides { hidden(bytes.len()) } else { spaced(bytes, " ") }
+                });
+                Shown::Text(parts.collect::<Vec<_>>().join(" "))
+            }
         },
     }
 }
@@ -217,8 +225,7 @@ pub(super) fn computed(session: &Session) -> Vec<Computed> {
                 "BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION",
                 4,
                 "config",
-                n("BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_HI") << 3
-                    | n("BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_LO"),
+                n("BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_HI") << 3 | n("BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_LO"),
             ),
             sector(n("RECOVERY_BOOTLOADER_FLASH_SECTOR_HI") << 9 | n("RECOVERY_BOOTLOADER_FLASH_SECTOR_LO")),
             eui64(),
@@ -230,7 +237,12 @@ pub(super) fn computed(session: &Session) -> Vec<Computed> {
             if session.field("RECOVERY_BOOTLOADER_FLASH_SECTOR_0_1").is_some() {
                 let part = |name: &str, shift: u32| n(&format!("RECOVERY_BOOTLOADER_FLASH_SECTOR_{name}")) << shift;
                 all.push(sector(
-                    part("0_1", 0) | part("2_2", 2) | part("3_6", 3) | part("7_7", 7) | part("8_10", 8) | part("11_11", 11),
+                    part("0_1", 0)
+                        | part("2_2", 2)
+                        | part("3_6", 3)
+                        | part("7_7", 7)
+                        | part("8_10", 8)
+                        | part("11_11", 11),
                 ));
             }
             all

@@ -30,7 +30,11 @@ const SEQUENCE: u8 = 0x30;
 enum Key {
     /// Modulus and exponent, big-endian without leading zeros.
     Rsa(Vec<u8>, Vec<u8>),
-    Ec { curve: Curve, private: Option<Vec<u8>>, point: Option<Vec<u8>> },
+    Ec {
+        curve: Curve,
+        private: Option<Vec<u8>>,
+        point: Option<Vec<u8>>,
+    },
 }
 
 /// The SHA-256 of a public key as a Secure Boot v2 signature block holds it.
@@ -42,7 +46,9 @@ pub(super) fn digest(file: &[u8]) -> Result<[u8; 32], Failure> {
         }
         Ok(Key::Ec { curve: (_, id, size, _), point, .. }) => {
             let point = point.filter(|p| p.len() == 2 * size + 1 && p.first() == Some(&4)).ok_or_else(|| {
-                Failure::new("the ECDSA key does not carry its public half: write it anew (openssl ec -in FILE -out FILE)")
+                Failure::new(
+                    "the ECDSA key does not carry its public half: write it anew (openssl ec -in FILE -out FILE)",
+                )
             })?;
             let mut bytes = vec![id];
             for coordinate in point.get(1..).unwrap_or(&[]).chunks(size) {
@@ -51,9 +57,9 @@ pub(super) fn digest(file: &[u8]) -> Result<[u8; 32], Failure> {
             bytes.resize(if id == 3 { 97 } else { 65 }, 0);
             Ok(Sha256::digest(bytes).into())
         }
-        Err(Bad::Encrypted) => Err(Failure::new(
-            "Error loading private key: Password was not given but private key is encrypted",
-        )),
+        Err(Bad::Encrypted) => {
+            Err(Failure::new("Error loading private key: Password was not given but private key is encrypted"))
+        }
         Err(Bad::Curve(name)) => {
             Err(Failure::new(format!("Unsupported ECDSA curve: {name}. Supported curves: P-192, P-256, P-384")))
         }

@@ -72,12 +72,7 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
 }
 
 /// Works on the vendor's `--virt` file, which is created when absent and cannot hold keys that nobody may read.
-fn run_on_file(
-    bench: &mut Workbench,
-    chip: Chip,
-    options: &Options,
-    commands: &[Command],
-) -> Result<String, Failure> {
+fn run_on_file(bench: &mut Workbench, chip: Chip, options: &Options, commands: &[Command]) -> Result<String, Failure> {
     let file = options.file.as_deref();
     let before = match file {
         Some(name) if bench.exists(name) => bench.read(name)?,
@@ -126,16 +121,12 @@ fn run_on(
     }
 }
 
-fn run_all(
-    session: &mut Session,
-    files: &mut Workbench,
-    commands: &[Command],
-    some_burn: bool,
-) -> Result<(), Failure> {
+fn run_all(session: &mut Session, files: &mut Workbench, commands: &[Command], some_burn: bool) -> Result<(), Failure> {
     // the words of these are read before any command runs
     for command in commands {
         match (command.name, command.positional.as_slice()) {
             ("burn-efuse", _) => burn_efuse::values(session, command).map(drop)?,
+            ("read-protect-efuse" | "write-protect-efuse", _) => protect::named(session, command).map(drop)?,
             ("burn-custom-mac", [mac]) => mac::parse(mac, true).map(drop)?,
             _ => {}
         }

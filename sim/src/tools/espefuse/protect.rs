@@ -12,7 +12,8 @@ use dryburn::{
 };
 
 pub(super) fn read(session: &mut Session, command: &Command) -> Result<(), Failure> {
-    for field in named(session, command, |f| !f.read_disable.is_empty())? {
+    check_words(command)?;
+    for field in named(session, command)? {
         let name = field.name;
         if session.read_protected(field) {
             session.say(&format!("Efuse {name} is already read protected"));
@@ -31,7 +32,8 @@ pub(super) fn read(session: &mut Session, command: &Command) -> Result<(), Failu
 }
 
 pub(super) fn write(session: &mut Session, command: &Command) -> Result<(), Failure> {
-    for field in named(session, command, |f| f.write_disable.is_some())? {
+    check_words(command)?;
+    for field in named(session, command)? {
         if session.write_protected(field) {
             session.say(&format!("Efuse {} is already write protected.", field.name));
             continue;
@@ -53,10 +55,40 @@ fn finish(session: &mut Session) -> Result<(), Failure> {
     Ok(())
 }
 
-fn named(session: &Session, command: &Command, can: fn(&Field) -> bool) -> Result<Vec<&'static Field>, Failure> {
+/// Names given twice; and one name before another command, which espefuse 5.6 takes letter by letter.
+fn check_words(command: &Command) -> Result<(), Failure> {
+    let letters: Vec<String>;
+    let mut words = &command.positional;
+    let lone = command.followed && words.len() == 1;
+    if lone {
+        letters = words.iter().flat_map(|word| word.chars()).map(String::from).collect();
+        words = &letters;
+    }
+    let repeated: Vec<&str> = words
+        .iter()
+        .enumerate()
+        .filter(|(i, word)| words.iter().take(*i).any(|before| before == *word))
+        .map(|(_, word)| word.as_str())
+        .collect();
+    let hint = "espefuse 5.6 takes one name before another command letter by letter; put the command last on the line";
+    if !repeated.is_empty() {
+        let text = format!("Found repeated ['{}'] in the name list.", repeated.join("', '"));
+        return Err(Failure::new(if lone { format!("{text} ({hint})") } else { text }));
+    }
+    if lone {
+        // the vendor's tool falls over here (KeyError), with status 1
+        return Err(Failure { text: format!("{}: {hint}", command.name), status: 1 });
+    }
+    Ok(())
+}
+
+/// The fields that are named: those that RD_DIS or WR_DIS can protect.
+pub(super) fn named(session: &Session, command: &Command) -> Result<Vec<&'static Field>, Failure> {
     if command.positional.is_empty() {
         return Err(Failure::new(format!("{}: name at least one eFuse field", command.name)));
     }
+    let reading = command.name == "read-protect-efuse";
+    let can = |f: &Field| if reading { !f.read_disable.is_empty() } else { f.write_disable.is_some() };
     let find = |name: &String| {
         let field = session.field(name).filter(|f| can(f) && choices(session).any(|c| c.name == f.name));
         field.ok_or_else(|| {

@@ -65,7 +65,7 @@ impl<'a> Session<'a> {
         self.out.push('\n');
     }
 
-    fn disabled(&self, register: &str, bit: u8) -> bool {
+    pub fn disabled(&self, register: &str, bit: u8) -> bool {
         read(&*self.e, register).checked_shr(bit.into()).unwrap_or(0) & 1 == 1
     }
 
@@ -308,7 +308,10 @@ impl<'a> Session<'a> {
     }
 
     fn program(&mut self, n: usize, data: &[u32]) -> Result<(), Failure> {
-        if n == 0 && self.e.chip() == Chip::Esp32 && (self.e.raw_word(0, 6) | data.get(6).copied().unwrap_or(0)) & 3 == 2 {
+        if n == 0
+            && self.e.chip() == Chip::Esp32
+            && (self.e.raw_word(0, 6) | data.get(6).copied().unwrap_or(0)) & 3 == 2
+        {
             return Err(Failure::new("The 2 coding scheme is not supported"));
         }
         self.e.burn(n, data);

@@ -143,7 +143,9 @@ fn flash_voltage(session: &Session) -> &'static str {
             (true, true, true) => "Flash voltage (VDD_SDIO) set to 3.3V by efuse.",
         },
         Chip::Esp32s2 | Chip::Esp32s3 => match (on("VDD_SPI_FORCE"), on("VDD_SPI_XPD"), on("VDD_SPI_TIEH")) {
-            (false, ..) => "Flash voltage (VDD_SPI) determined by GPIO45 on reset (GPIO45=High: VDD_SPI pin is powered from internal 1.8V LDO\nGPIO45=Low or NC: VDD_SPI pin is powered directly from VDD3P3_RTC_IO via resistor Rspi. Typically this voltage is 3.3 V).",
+            (false, ..) => {
+                "Flash voltage (VDD_SPI) determined by GPIO45 on reset (GPIO45=High: VDD_SPI pin is powered from internal 1.8V LDO\nGPIO45=Low or NC: VDD_SPI pin is powered directly from VDD3P3_RTC_IO via resistor Rspi. Typically this voltage is 3.3 V)."
+            }
             (true, false, _) => "Flash voltage (VDD_SPI) internal regulator disabled by efuse.",
             (true, true, false) => "Flash voltage (VDD_SPI) set to 1.8V by efuse.",
             (true, true, true) => "Flash voltage (VDD_SPI) set to 3.3V by efuse.",

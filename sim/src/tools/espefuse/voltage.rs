@@ -22,7 +22,9 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
     let (names, text) = match voltage.as_str() {
         "OFF" => {
             if burned(reg) {
-                return Err(Failure::new(format!("Can't set flash regulator to OFF as {reg} eFuse is already burned{dot}")));
+                return Err(Failure::new(format!(
+                    "Can't set flash regulator to OFF as {reg} eFuse is already burned{dot}"
+                )));
             }
             let text = format!(
                 "Disable internal flash voltage regulator ({rail}). SPI flash will need to be powered from an external source.\n\
@@ -33,7 +35,9 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
         }
         "1.8V" => {
             if burned(tieh) {
-                return Err(Failure::new(format!("Can't set regulator to 1.8V is {tieh} eFuse is already burned{dot}")));
+                return Err(Failure::new(format!(
+                    "Can't set regulator to 1.8V is {tieh} eFuse is already burned{dot}"
+                )));
             }
             let text = format!(
                 "Set internal flash voltage regulator ({rail}) to 1.8V.\nThe following eFuses are burned: {force}, {reg}.\n\
@@ -48,7 +52,11 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
             );
             (vec![force, reg, tieh], text)
         }
-        other => return Err(Failure::new(format!("Invalid value for VOLTAGE: '{other}' is not one of '1.8V', '3.3V', 'OFF'."))),
+        other => {
+            return Err(Failure::new(format!(
+                "Invalid value for VOLTAGE: '{other}' is not one of '1.8V', '3.3V', 'OFF'."
+            )));
+        }
     };
     session.say(&text);
     for name in names {
