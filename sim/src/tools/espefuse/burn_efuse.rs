@@ -102,7 +102,7 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
                 "New value is not accepted for eFuse '{name}' (will always burn 0->1), given value={n}"
             ))),
         },
-        (FieldKind::Uint, None) if counts(session.e.chip(), name) => {
+        (FieldKind::Uint, None) if counts(name) => {
             let old = bits_to_number(&bits(session.e, field));
             let next = old | (old + 1); // the lowest bit that is still 0
             if next >> field.len != 0 {
@@ -110,13 +110,17 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
             }
             Ok(next.to_le_bytes().to_vec())
         }
+        // the vendor's tool falls over here, with status 1
+        (_, None) if name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H") => {
+            Err(Failure { text: format!("New value required for eFuse '{name}' (given None)"), status: 1 })
+        }
         (_, None) => Err(Failure::new(format!("New value required for eFuse '{name}' (given None)"))),
         (FieldKind::Uint, Some(text)) => {
             if name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H") {
                 return purpose_value(session.e.chip(), text);
             }
             let n = parse(text)?;
-            if n == 0 && !counts(session.e.chip(), name) {
+            if n == 0 && !counts(name) {
                 return Err(Failure::new(format!("New value should not be 0 for '{name}' (given value= {n})")));
             }
             if session.e.chip() == Chip::Esp32 && name.starts_with("SPI_PAD_CONFIG_") {
@@ -155,11 +159,11 @@ fn pin(n: u64) -> Result<Vec<u8>, Failure> {
     }
 }
 
-fn counts(chip: Chip, name: &str) -> bool {
-    chip != Chip::Esp32 && COUNTERS.contains(&name)
+fn counts(name: &str) -> bool {
+    COUNTERS.contains(&name)
 }
 
-/// Bytes in hex in memory order.
+/// Bytes in hex, the last byte in memory first.
 fn bytes(session: &Session, field: &Field, text: &str) -> Result<Vec<u8>, Failure> {
     let name = field.name;
     let digits = text.strip_prefix("0x").unwrap_or(text);
@@ -173,7 +177,7 @@ fn bytes(session: &Session, field: &Field, text: &str) -> Result<Vec<u8>, Failur
             "The length of eFuse '{name}' ({expected} bits) (given len of the new value= {found} bits)"
         )));
     }
-    Ok(nibbles.chunks(2).map(|pair| pair.iter().fold(0, |byte, n| byte << 4 | *n as u8)).collect())
+    Ok(nibbles.chunks(2).rev().map(|pair| pair.iter().fold(0, |byte, n| byte << 4 | *n as u8)).collect())
 }
 
 /// The list of what will be burned, by block, with a warning where a block can be burned once only.

@@ -10,7 +10,7 @@ use super::{
 };
 use dryburn::{
     Chip,
-    efuse::{Block, Field, KeyPurpose, blocks, chip_revision, read, security::key_blocks},
+    efuse::{Block, Field, KeyPurpose, blocks, read, security::key_blocks},
 };
 
 /// One key on its way into a block.
@@ -87,7 +87,7 @@ pub(super) fn digest(session: &mut Session, files: &mut Workbench, command: &Com
     if read(&*session.e, "CODING_SCHEME") != 0 {
         return Err(Failure::new("burn-key-digest only works with 'None' coding scheme"));
     }
-    let revision = chip_revision(&*session.e);
+    let revision = session.revision();
     if revision.major() < 3 {
         return Err(Failure::new(format!(
             "Incorrect chip revision for Secure boot v2. Detected: {revision}. Expected: >= v3.0"

@@ -6,10 +6,9 @@ use super::{
     format::hex,
     session::Session,
 };
-use crate::efuse::Efuses;
 use dryburn::{
     Chip,
-    efuse::{Efuse, blocks, chip_revision},
+    efuse::{Efuse, blocks},
 };
 
 /// The words of each block that dump shows: with 3/4 coding the ESP32's key blocks have six.
@@ -50,7 +49,7 @@ pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Comman
             }
         }
         ("token", name) => {
-            let token = token(&*session.e, "EFSR", &bytes);
+            let token = token(session, "EFSR", &bytes);
             match name {
                 Some(name) => {
                     files.write(name, token.as_bytes())?;
@@ -67,8 +66,8 @@ pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Comman
 }
 
 /// `EFSR:<chip>:<revision>:<block 0>:…:<errors>:<CRC-32>`; `EFSW` for what is going to be burned.
-pub(super) fn token(e: &Efuses, kind: &str, blocks: &[Vec<u8>]) -> String {
-    let mut out = format!("{kind}:{}:{:03}:", e.chip(), chip_revision(e).0);
+pub(super) fn token(session: &Session, kind: &str, blocks: &[Vec<u8>]) -> String {
+    let mut out = format!("{kind}:{}:{:03}:", session.e.chip(), session.revision().0);
     for block in blocks {
         if block.iter().any(|b| *b != 0) {
             out.push_str(&base64url(block));

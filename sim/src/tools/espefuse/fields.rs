@@ -8,7 +8,7 @@ use super::{
 use crate::efuse::Efuses;
 use dryburn::{
     Chip,
-    efuse::{Field, FieldKind, KeyPurpose, chip_revision, read, read_field, security::block_revision},
+    efuse::{Field, FieldKind, KeyPurpose, read, read_field, security::block_revision},
 };
 
 /// How a value is shown.
@@ -215,7 +215,7 @@ pub(super) fn computed(session: &Session) -> Vec<Computed> {
     };
     match e.chip() {
         Chip::Esp32 => vec![
-            identity("WAFER_VERSION_MAJOR", 3, u64::from(chip_revision(e).major())),
+            identity("WAFER_VERSION_MAJOR", 3, u64::from(session.revision().major())),
             identity("PKG_VERSION", 4, n("CHIP_PACKAGE_4BIT") << 3 | n("CHIP_PACKAGE")),
         ],
         Chip::Esp32s2 | Chip::Esp32c3 => vec![minor()],

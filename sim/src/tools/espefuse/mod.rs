@@ -110,6 +110,7 @@ fn run_on(
     let burns = commands.iter().filter(|c| c.kind == Kind::Burns).count();
     let mut session = Session::new(efuses, burns > 1);
     session.no_postpone = options.no_postpone;
+    session.virt = options.virt;
     session.show_token = commands.iter().any(|c| c.flag("--show-token"));
     let result = run_all(&mut session, files, commands, burns > 0);
     let out = session.out;

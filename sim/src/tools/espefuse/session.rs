@@ -6,8 +6,8 @@ use super::{
 };
 use crate::efuse::{Efuses, coding::GROUP_3_4, place};
 use dryburn::{
-    Chip,
-    efuse::{Efuse, Field, FieldKind, blocks, read, read_block},
+    Chip, Revision,
+    efuse::{Efuse, Field, FieldKind, blocks, chip_revision, read, read_block},
 };
 
 const FORCE_HINT: &str = "(use '--force-write-always' option to ignore it)";
@@ -46,6 +46,8 @@ pub(super) struct Session<'a> {
     pub burned: bool,
     /// Burn all of block 0 at once.
     pub no_postpone: bool,
+    /// A `--virt` file, not a board.
+    pub virt: bool,
     /// Show what is burned as an `EFSW:` token.
     pub show_token: bool,
     force: Force,
@@ -56,8 +58,8 @@ impl<'a> Session<'a> {
         let staged = (0..blocks(e.chip()).len()).map(|n| vec![0; e.words(n)]).collect();
         let force = Force { on: false, hint: false };
         let out = String::from("espefuse v5.6.0\n");
-        let (no_postpone, show_token) = (false, false);
-        Self { e, staged, out, batch, wants_burn: false, burned: false, no_postpone, show_token, force }
+        let (no_postpone, show_token, virt) = (false, false, false);
+        Self { e, staged, out, batch, wants_burn: false, burned: false, no_postpone, virt, show_token, force }
     }
 
     pub fn say(&mut self, line: &str) {
@@ -85,27 +87,27 @@ impl<'a> Session<'a> {
 
     /// Stages a new value (little-endian bits) of a field after the checks that the tool makes.
     pub fn stage(&mut self, field: &Field, new: &[u8], force: Force) -> Result<(), Failure> {
-        let mut old = bits(self.e, field);
-        for (old, staged) in old.iter_mut().zip(self.staged_bits(field)) {
-            *old |= staged;
-        }
-        let new: Vec<u8> = (0..old.len()).map(|i| new.get(i).copied().unwrap_or(0)).collect();
+        let burned = bits(self.e, field);
+        let staged = self.staged_bits(field);
+        let new: Vec<u8> = (0..burned.len()).map(|i| new.get(i).copied().unwrap_or(0)).collect();
         self.force = force;
-        if self.check_field(field, &old, &new)? {
+        if self.check_field(field, &burned, &staged, &new)? {
             self.put(field, &new);
         }
         Ok(())
     }
 
-    /// Whether a field is to be burned, with the bits that it has (burned or staged) and those that it shall have.
-    fn check_field(&mut self, field: &Field, old: &[u8], new: &[u8]) -> Result<bool, Failure> {
+    /// Whether a field is to be burned, with the bits that it has, those that earlier commands staged, and those that it shall
+    /// have.
+    fn check_field(&mut self, field: &Field, burned: &[u8], staged: &[u8], new: &[u8]) -> Result<bool, Failure> {
         let name = field.name;
-        if !old.iter().zip(new).any(|(old, new)| new & !old != 0) {
-            if old.iter().any(|b| *b != 0) {
+        if !burned.iter().zip(new).any(|(old, new)| new & !old != 0) {
+            if burned.iter().any(|b| *b != 0) {
                 self.say(&format!("        The same value for {name} is already burned. Do not change the eFuse."));
             }
             return Ok(false);
         }
+        let old: Vec<u8> = burned.iter().zip(staged).map(|(burned, staged)| burned | staged).collect();
         let clears = old.iter().zip(new).any(|(old, new)| old & !new != 0);
         if clears && !["WR_DIS", "RD_DIS"].contains(&name) {
             let both: Vec<u8> = old.iter().zip(new).map(|(old, new)| old | new).collect();
@@ -229,7 +231,7 @@ impl<'a> Session<'a> {
         }
         if self.show_token {
             let blocks = (0..self.staged.len()).map(|n| self.staged_bytes(n, &burn)).collect::<Vec<_>>();
-            let token = super::dump::token(&*self.e, "EFSW", &blocks);
+            let token = super::dump::token(self, "EFSW", &blocks);
             self.say(&format!("\neFuse token for burning:\n{token}"));
         }
         self.say(". \nThis is an irreversible operation!");
@@ -246,6 +248,16 @@ impl<'a> Session<'a> {
             self.say("Successful.");
         }
         Ok(())
+    }
+
+    /// The silicon revision as the tool has it. Of an ESP32's three bits one is no eFuse: the core takes it as CHIP_VER_REV2 is,
+    /// the vendor's emulator as 1, so there a chip is v3.x or v0.x.
+    pub fn revision(&self) -> Revision {
+        let revision = chip_revision(&*self.e);
+        if self.virt && self.e.chip() == Chip::Esp32 && revision.major() < 3 {
+            return Revision::new(0, revision.minor());
+        }
+        revision
     }
 
     fn staged_bytes(&self, n: usize, burn: &[usize]) -> Vec<u8> {
@@ -349,8 +361,8 @@ impl<'a> Session<'a> {
         self.say("Burn postponed eFuses from BLOCK0.");
         let mut late = vec![0; wanted.len()];
         for field in postponed {
-            let (old, new) = (bits(self.e, field), self.staged_bits(field));
-            if self.check_field(field, &old, &new)? {
+            let (burned, new) = (bits(self.e, field), self.staged_bits(field));
+            if self.check_field(field, &burned, &new, &new)? {
                 for (late, bits) in late.iter_mut().zip(place(field, &new, 8)) {
                     *late |= bits;
                 }
