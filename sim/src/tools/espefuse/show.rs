@@ -69,7 +69,7 @@ fn rows(session: &Session) -> Vec<Row> {
         shown: c.meaning(),
         raw: c.raw(),
         digits: match c.value {
-            Ok(n) if c.len % 4 != 0 => format!("(0b{n:0width$b})", width = usize::from(c.len)),
+            Ok(n) if !c.len.is_multiple_of(4) => format!("(0b{n:0width$b})", width = usize::from(c.len)),
             Ok(_) => format!("({})", c.raw()),
             Err(_) => String::new(),
         },
