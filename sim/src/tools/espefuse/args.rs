@@ -62,7 +62,7 @@ pub(super) struct Command {
     options: Vec<(String, Option<String>)>,
     /// An option stands before the first word.
     options_first: bool,
-    /// Other commands follow on the line.
+    /// Options or other commands follow on the line.
     pub followed: bool,
 }
 
@@ -161,6 +161,7 @@ pub(super) fn parse(args: &[String]) -> Result<(Options, Vec<Command>), Failure>
             },
             Some((spec, command)) => {
                 command.options_first |= command.positional.is_empty();
+                command.followed |= !command.positional.is_empty();
                 if spec.flags.contains(&name.as_str()) {
                     command.options.push((name, None));
                 } else if spec.valued.contains(&name.as_str()) {
@@ -192,10 +193,9 @@ pub(super) fn check_row(chip: Chip, commands: &[Command]) -> Result<(), Failure>
                 "{name}: with several commands on a line, espefuse 5.6 takes options only after the other words of {name}"
             )));
         }
-        let lone = !last && command.positional.len() == 1;
-        if lone && name == "burn-efuse" {
+        if command.followed && command.positional.len() == 1 && name == "burn-efuse" {
             return Err(Failure::new(
-                "burn-efuse: espefuse 5.6 refuses a name without value before another command; write the value",
+                "burn-efuse: espefuse 5.6 refuses a name without value before another command or an option; write the value",
             ));
         }
     }

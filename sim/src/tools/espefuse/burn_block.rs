@@ -66,6 +66,11 @@ pub(super) fn data(session: &mut Session, files: &mut Workbench, command: &Comma
         taken.push(name);
         jobs.push((n, block, files.read(file)?));
     }
+    if offset != 0 && jobs.len() > 1 {
+        return Err(Failure::new(
+            "The 'offset' option is not applicable when a few blocks are passed. With 'offset', should only one block be used.",
+        ));
+    }
     let force = Force { on: command.forced(), hint: true };
     for (n, block, file) in jobs {
         let size = session.block_len(n);

@@ -26,23 +26,25 @@ pub(super) fn values(session: &Session, command: &Command) -> Result<Vec<(&'stat
         let listed = words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(", ");
         return Err(Failure::new(format!("The list does not have a valid pair (name value) ({listed})")));
     }
-    let mut given: Vec<(&'static Field, Option<&str>)> = Vec::new();
+    let mut given: Vec<(&'static Field, Vec<u8>)> = Vec::new();
     for pair in words.chunks(2) {
         let [name, rest @ ..] = pair else { continue };
-        let (field, text) = (find(session, name)?, rest.first().map(String::as_str));
+        let field = find(session, name)?;
+        let new = new_value(session, field, rest.first().map(String::as_str))?;
         // named twice: the last value counts
         match given.iter_mut().find(|(f, _)| f.name == field.name) {
-            Some(slot) => slot.1 = text,
-            None => given.push((field, text)),
+            Some(slot) => slot.1 = new,
+            None => given.push((field, new)),
         }
     }
-    given.into_iter().map(|(field, text)| Ok((field, new_value(session, field, text)?))).collect()
+    Ok(given)
 }
 
 pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
     let wanted = values(session, command)?;
     announce(session, &wanted);
-    let force = Force { on: command.flag("--force"), hint: false };
+    // --force was seen to change nothing
+    let force = Force { on: false, hint: false };
     for (field, new) in &wanted {
         let hidden = field.kind == FieldKind::Bytes && !field.read_disable.is_empty();
         if hidden {
@@ -218,8 +220,10 @@ fn check(session: &mut Session, wanted: &[(&'static Field, Vec<u8>)]) -> Result<
     for (field, new) in wanted {
         let now = bits(session.e, field);
         let same = now.iter().enumerate().all(|(i, byte)| new.get(i).copied().unwrap_or(0) == *byte);
-        if !same && !session.read_protected(field) && field.kind != FieldKind::Bytes {
-            let (now, new) = (value(field, &now), value(field, new));
+        if !same && !session.read_protected(field) {
+            let is_key = field.kind == FieldKind::Bytes && !field.read_disable.is_empty();
+            let shown = |bits: &[u8]| if is_key { "(hidden)".into() } else { value(field, bits) };
+            let (now, new) = (shown(&now), shown(new));
             session.say(&format!("{now} -> {new} Efuse {} failed to burn. Protected?", field.name));
             good = false;
         }

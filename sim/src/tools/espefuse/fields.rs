@@ -220,16 +220,15 @@ pub(super) fn computed(session: &Session) -> Vec<Computed> {
         ],
         Chip::Esp32s2 | Chip::Esp32c3 => vec![minor()],
         Chip::Esp32s3 => vec![minor(), identity("PSRAM_CAPACITY", 3, n("PSRAM_CAP_3") << 2 | n("PSRAM_CAP"))],
-        Chip::Esp32c5 => vec![
-            number(
-                "BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION",
-                4,
-                "config",
-                n("BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_HI") << 3 | n("BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_LO"),
-            ),
-            sector(n("RECOVERY_BOOTLOADER_FLASH_SECTOR_HI") << 9 | n("RECOVERY_BOOTLOADER_FLASH_SECTOR_LO")),
-            eui64(),
-        ],
+        Chip::Esp32c5 => {
+            let version =
+                n("BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_HI") << 3 | n("BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_LO");
+            vec![
+                sector(n("RECOVERY_BOOTLOADER_FLASH_SECTOR_HI") << 9 | n("RECOVERY_BOOTLOADER_FLASH_SECTOR_LO")),
+                number("BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION", 4, "config", version),
+                eui64(),
+            ]
+        }
         Chip::Esp32c6 | Chip::Esp32h2 => vec![eui64()],
         Chip::Esp32p4 => {
             let major = n("WAFER_VERSION_MAJOR_HI") << 2 | n("WAFER_VERSION_MAJOR_LO");

@@ -55,7 +55,7 @@ fn finish(session: &mut Session) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Names given twice; and one name before another command, which espefuse 5.6 takes letter by letter.
+/// Names given twice; and one name before another command or an option, which espefuse 5.6 takes letter by letter.
 fn check_words(command: &Command) -> Result<(), Failure> {
     let letters: Vec<String>;
     let mut words = &command.positional;
@@ -70,7 +70,7 @@ fn check_words(command: &Command) -> Result<(), Failure> {
         .filter(|(i, word)| words.iter().take(*i).any(|before| before == *word))
         .map(|(_, word)| word.as_str())
         .collect();
-    let hint = "espefuse 5.6 takes one name before another command letter by letter; put the command last on the line";
+    let hint = "espefuse 5.6 takes one name before another command or an option letter by letter; put the name last on the line";
     if !repeated.is_empty() {
         let text = format!("Found repeated ['{}'] in the name list.", repeated.join("', '"));
         return Err(Failure::new(if lone { format!("{text} ({hint})") } else { text }));

@@ -46,6 +46,8 @@ pub(super) struct Session<'a> {
     pub burned: bool,
     /// Burn all of block 0 at once.
     pub no_postpone: bool,
+    /// Some command of the line has --force-write-always: it counts for all of them.
+    pub forced: bool,
     /// A `--virt` file, not a board.
     pub virt: bool,
     /// Show what is burned as an `EFSW:` token.
@@ -58,8 +60,8 @@ impl<'a> Session<'a> {
         let staged = (0..blocks(e.chip()).len()).map(|n| vec![0; e.words(n)]).collect();
         let force = Force { on: false, hint: false };
         let out = String::from("espefuse v5.6.0\n");
-        let (no_postpone, show_token, virt) = (false, false, false);
-        Self { e, staged, out, batch, wants_burn: false, burned: false, no_postpone, virt, show_token, force }
+        let (no_postpone, show_token, virt, forced) = (false, false, false, false);
+        Self { e, staged, out, batch, wants_burn: false, burned: false, no_postpone, forced, virt, show_token, force }
     }
 
     pub fn say(&mut self, line: &str) {
@@ -126,7 +128,7 @@ impl<'a> Session<'a> {
 
     /// Refuses, or goes on where that was forced.
     fn object(&mut self, text: &str) -> Result<(), Failure> {
-        if !self.force.on {
+        if !self.force.on && !self.forced {
             let hint = if self.force.hint { FORCE_HINT } else { "" };
             return Err(Failure::new(format!("        {text}{hint}")));
         }
@@ -339,6 +341,9 @@ impl<'a> Session<'a> {
         if block.read_disable.iter().any(|bit| self.disabled("RD_DIS", *bit)) {
             self.say(&format!("{names} is read-protected. Read back the burn value is not possible."));
             return Ok(());
+        }
+        if n == 0 {
+            return Ok(()); // the tool does not insist on the single bits of block 0
         }
         Err(Failure::new(format!("Burn {names} was not successful.")))
     }

@@ -123,12 +123,22 @@ fn table(session: &Session, rows: &[Row]) -> String {
             let access = format!("{}/{}", if row.readable { 'R' } else { '-' }, if row.writeable { 'W' } else { '-' });
             let wrap = if meaning.len() > 20 { "\n  " } else { "" };
             let name = format!("{} (BLOCK{})", row.name, row.block);
+            if let Some(purpose) = purpose(session, row.name) {
+                out.push_str(&format!("{name}\n  Purpose: {purpose}\n  {:<61}{wrap} = {meaning} {access} \n", ""));
+                continue;
+            }
             out.push_str(&format!("{name:<50} {:<50}{wrap} = {meaning} {access} {}\n", "", row.digits));
         }
         out.push('\n');
     }
     out.push_str(flash_voltage(session));
     out
+}
+
+/// The purpose of a key block, on chips that have purposes.
+fn purpose(session: &Session, name: &str) -> Option<String> {
+    let field = session.field(&format!("KEY_PURPOSE_{}", name.strip_prefix("BLOCK_KEY")?))?;
+    Some(meaning(session, field).text())
 }
 
 /// The last line of the table on chips with a flash regulator.
