@@ -9,6 +9,8 @@ use crate::efuse::FieldKind::{Bool, Bytes, Uint};
 pub(in crate::efuse) static FIELDS: &[Field] = &[
     field("WR_DIS", &[], 0, 0, 32, None, &[], Uint, "config"),
     field("RD_DIS", &[], 0, 32, 7, Some(0), &[], Uint, "config"),
+    field("USB_DEVICE_EXCHG_PINS", &[], 0, 39, 1, Some(30), &[], Bool, "usb"),
+    field("USB_OTG11_EXCHG_PINS", &[], 0, 40, 1, Some(30), &[], Bool, "usb"),
     field("DIS_USB_JTAG", &[], 0, 41, 1, Some(2), &[], Bool, "usb"),
     field("POWERGLITCH_EN", &[], 0, 42, 1, None, &[], Bool, "config"),
     field("DIS_FORCE_DOWNLOAD", &[], 0, 44, 1, Some(2), &[], Bool, "security"),
@@ -81,8 +83,6 @@ pub(in crate::efuse) static FIELDS: &[Field] = &[
     field("WAFER_VERSION_MAJOR_HI", &[], 1, 87, 1, Some(20), &[], Bool, "identity"),
     field("OPTIONAL_UNIQUE_ID", &[], 2, 0, 128, Some(21), &[], Bytes, "identity"),
     field("CUSTOM_MAC", &["MAC_CUSTOM", "USER_DATA_MAC_CUSTOM"], 3, 200, 48, Some(22), &[], Bytes, "MAC"),
-    field("USB_DEVICE_EXCHG_PINS", &[], 0, 39, 1, Some(30), &[], Bool, "usb"),
-    field("USB_OTG11_EXCHG_PINS", &[], 0, 40, 1, Some(30), &[], Bool, "usb"),
     field("BLOCK_USR_DATA", &["USER_DATA"], 3, 0, 256, Some(22), &[], Bytes, "config"),
     field("BLOCK_KEY0", &["KEY0"], 4, 0, 256, Some(23), &[0], Bytes, "security"),
     field("BLOCK_KEY1", &["KEY1"], 5, 0, 256, Some(24), &[1], Bytes, "security"),

@@ -176,13 +176,20 @@ pub(super) fn parse(args: &[String]) -> Result<(Options, Vec<Command>), Failure>
     if commands.is_empty() {
         return Err(Failure::new(format!("espefuse: no command; there are {}", known_commands())));
     }
-    Ok((options, commands.into_iter().map(|(_, command)| command).collect()))
+    let mut commands: Vec<Command> = commands.into_iter().map(|(_, command)| command).collect();
+    // commands that read are run again after all that burn
+    let reads = commands.iter().any(|c| c.kind == Kind::Reads);
+    for command in &mut commands {
+        command.followed |= reads && command.kind == Kind::Burns;
+    }
+    Ok((options, commands))
 }
 
 /// Rows of commands that espefuse 5.6 takes apart wrongly, so that it refuses or falls over; nothing is burned.
 pub(super) fn check_row(chip: Chip, commands: &[Command]) -> Result<(), Failure> {
     for (i, command) in commands.iter().enumerate() {
-        let last = i + 1 == commands.len();
+        let reads = commands.iter().any(|c| c.kind == Kind::Reads);
+        let last = i + 1 == commands.len() && !(reads && command.kind == Kind::Burns);
         let name = command.name;
         if name == "set-flash-voltage" && !matches!(chip, Chip::Esp32 | Chip::Esp32s2 | Chip::Esp32s3) {
             return Err(Failure::new(format!("No such command '{name}' for {chip}.")));
