@@ -52,6 +52,8 @@ pub(super) struct Options {
     pub virt: bool,
     pub file: Option<String>,
     pub no_postpone: bool,
+    /// Burn even what bricks the board.
+    pub force: bool,
 }
 
 /// One command with its words; options in modern spelling.
@@ -154,6 +156,7 @@ pub(super) fn parse(args: &[String]) -> Result<(Options, Vec<Command>), Failure>
                 "--path-efuse-file" => options.file = Some(value()?),
                 "--virt" => options.virt = true,
                 "--no-postpone" => options.no_postpone = true,
+                "--force" => options.force = true,
                 "--postpone" => options.no_postpone = false,
                 "--do-not-confirm" | "--debug" | "-d" => {}
                 "--port" | "-p" | "--baud" | "-b" | "--before" | "--after" | "-a" => drop(value()?),

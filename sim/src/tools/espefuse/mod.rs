@@ -12,6 +12,7 @@
 //! | `voltage.rs`, `mac.rs` | set-flash-voltage, burn-custom-mac, get-custom-mac |
 //! | `show.rs`, `fields.rs`, `meanings.rs` | summary |
 //! | `dump.rs`, `adc.rs` | dump; adc-info, check-error |
+//! | `guard.rs` | the rehearsal of a burn on the board |
 //! | `format.rs` | values as the tool prints them |
 //!
 //! As in espefuse 5, several commands that burn are burned together at the end, so a refusal burns nothing; commands that only
@@ -27,6 +28,7 @@ mod burn_key;
 mod dump;
 mod fields;
 mod format;
+mod guard;
 mod key_digest;
 mod mac;
 mod meanings;
@@ -65,6 +67,14 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
     }
     let mut efuses = board.clone();
     let result = run_on(&mut efuses, bench, &options, &commands);
+    if !options.force
+        && !commands.iter().any(|c| c.flag("--force"))
+        && let Some(mut board) = bench.device.clone()
+    {
+        // without its key a bootloader with Secure Boot v1 starts nothing anyway
+        let _ = board.config.load_verification_key(bench);
+        guard::check(&board, &efuses)?;
+    }
     if let Some(board) = bench.efuses_mut() {
         *board = efuses;
     }
