@@ -119,7 +119,9 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
         (_, None) => Err(Failure::new(format!("New value required for eFuse '{name}' (given None)"))),
         (FieldKind::Uint, Some(text)) => {
             if name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H") {
-                return purpose_value(session.e.chip(), text);
+                let value = purpose_value(session.e.chip(), text)?;
+                let n = bits_to_number(&value);
+                return if n >> field.len == 0 { Ok(value) } else { Err(too_large(n)) };
             }
             let n = parse(text)?;
             if n == 0 && !counts(name) {
