@@ -169,10 +169,7 @@ fn refusals_burn_nothing() {
         ),
         ("read-protect-efuse BLOCK_KEY1", "BLOCK_KEY1 must be readable, stop this operation!"),
         ("write-protect-efuse WR_DIS", "'WR_DIS' is not one of"),
-        (
-            "burn-key-digest BLOCK_KEY0 k32.bin SECURE_BOOT_DIGEST0",
-            "does not appear to be an RSA Private or Public key",
-        ),
+        ("burn-key-digest BLOCK_KEY0 k32.bin SECURE_BOOT_DIGEST0", "no PEM text from -----BEGIN to -----END"),
         ("burn-custom-mac 03:00:00:00:00:01", "Custom MAC must be a unicast MAC!"),
         ("set-flash-voltage OFF", "No such command 'set-flash-voltage'"),
         ("burn-key BLOCK_KEY0 k32.bin HMAC_UP burn-efuse SECURE_VERSION 5", "cannot be cleared"),
