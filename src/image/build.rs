@@ -342,41 +342,24 @@ pub enum Damage {
 /// Damages `image` in place. With `repair`, checksum and appended hash are made right again afterwards, so that only the
 /// named damage is left. Does nothing where the image is too short to hold what is damaged.
 pub fn damage(image: &mut Vec<u8>, damage: Damage, repair: bool) {
-    let put = |image: &mut Vec<u8>, offset: usize, bytes: &[u8]| {
-        if let Some(target) = image.get_mut(offset..).and_then(|t| t.get_mut(..bytes.len())) {
-            target.copy_from_slice(bytes);
-        }
-    };
-    let flip = |image: &mut Vec<u8>, from_end: usize| {
-        let at = image.len().wrapping_sub(from_end);
-        if let Some(byte) = image.get_mut(at) {
-            *byte ^= 1;
-        }
-    };
-    let hash = if image.get(23) == Some(&1) { 32 } else { 0 };
-    if repair && !matches!(damage, Damage::Checksum | Damage::Hash | Damage::Truncate(_)) {
-        let old = checksum_position(image);
-        apply(image, damage, put, flip, hash);
-        if let Some(at) = old {
-            fix(image, at, hash > 0, matches!(damage, Damage::Bit));
-        }
-        return;
+    // found before the damage, which may hide it
+    let checksum_at = checksum_position(image);
+    let hash_appended = image.get(23) == Some(&1);
+    apply(image, damage, hash_appended);
+    let Some(checksum_at) = checksum_at.filter(|_| repair) else { return };
+    if damage == Damage::Bit {
+        flip(image, checksum_at); // one bit of data, so the same bit of the XOR
     }
-    apply(image, damage, put, flip, hash);
-    if repair && damage == Damage::Checksum && hash > 0 {
-        let body = image.len().saturating_sub(32);
+    if hash_appended && !matches!(damage, Damage::Hash | Damage::Truncate(_)) {
+        let body = checksum_at.saturating_add(1);
         let digest = Sha256::digest(image.get(..body).unwrap_or(&[]));
         put(image, body, &digest);
     }
 }
 
-fn apply(
-    image: &mut Vec<u8>,
-    damage: Damage,
-    put: impl Fn(&mut Vec<u8>, usize, &[u8]),
-    flip: impl Fn(&mut Vec<u8>, usize),
-    hash: usize,
-) {
+fn apply(image: &mut Vec<u8>, damage: Damage, hash_appended: bool) {
+    let len = image.len();
+    let from_end = |n: usize| len.wrapping_sub(n);
     match damage {
         Damage::Magic => put(image, 0, &[0xEA]),
         Damage::ChipId(id) => put(image, 12, &id.to_le_bytes()),
@@ -386,15 +369,24 @@ fn apply(
         }
         Damage::MaxRevision(r) => put(image, 17, &r.0.to_le_bytes()),
         Damage::SegmentCount(n) => put(image, 1, &[n]),
-        Damage::SegmentLength(len) => put(image, 28, &len.to_le_bytes()),
+        Damage::SegmentLength(length) => put(image, 28, &length.to_le_bytes()),
         Damage::LoadAddress(addr) => put(image, 24, &addr.to_le_bytes()),
-        Damage::Checksum => flip(image, hash.saturating_add(1)),
-        Damage::Hash => flip(image, 1),
-        Damage::Bit => {
-            let from_end = image.len() / 2;
-            flip(image, from_end);
-        }
-        Damage::Truncate(len) => image.truncate(len),
+        Damage::Checksum => flip(image, from_end(if hash_appended { 33 } else { 1 })),
+        Damage::Hash => flip(image, from_end(1)),
+        Damage::Bit => flip(image, from_end(len / 2)),
+        Damage::Truncate(to) => image.truncate(to),
+    }
+}
+
+fn put(image: &mut [u8], offset: usize, bytes: &[u8]) {
+    if let Some(target) = image.get_mut(offset..).and_then(|t| t.get_mut(..bytes.len())) {
+        target.copy_from_slice(bytes);
+    }
+}
+
+fn flip(image: &mut [u8], offset: usize) {
+    if let Some(byte) = image.get_mut(offset) {
+        *byte ^= 1;
     }
 }
 
@@ -407,18 +399,4 @@ fn checksum_position(image: &[u8]) -> Option<usize> {
         at = at.checked_add(SEGMENT_HEADER_SIZE)?.checked_add(len)?;
     }
     Some(at | 15).filter(|at| *at < image.len())
-}
-
-/// Recomputes the checksum at `at` (only when the data changed) and the hash behind it.
-fn fix(image: &mut [u8], at: usize, hash: bool, data_changed: bool) {
-    if data_changed && let Some(byte) = image.get_mut(at) {
-        *byte ^= 1; // the one data bit that was flipped
-    }
-    let body = at.saturating_add(1);
-    if hash {
-        let digest = Sha256::digest(image.get(..body).unwrap_or(&[]));
-        if let Some(target) = image.get_mut(body..).and_then(|t| t.get_mut(..32)) {
-            target.copy_from_slice(&digest);
-        }
-    }
 }

@@ -11,6 +11,13 @@
 //! | `coding.rs` | Reed-Solomon parity and the 3/4 code |
 //! | `file.rs`, `text.rs` | the files that hold eFuses |
 //!
+//! # Power cuts while burning (not modelled yet)
+//! A command burns in steps, each one block: blocks from the highest down, then block 0, then its postponed fields. A cut
+//! leaves the steps before it done, and of its own block any subset of the new bits; a Reed-Solomon block then decodes with
+//! errors. To model that, the steps are to be made a list of (block, words) that a wrapper around [`Efuses::burn`] takes and may
+//! stop in, with each coded block's parity kept beside its words, so that `check-error` can count errors. Until then a burn is
+//! all or nothing and `check-error` finds none.
+//!
 //! Sources: formats sheet §8.1-8.5.
 
 pub(crate) mod coding;

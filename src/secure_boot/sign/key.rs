@@ -211,6 +211,18 @@ impl SigningKey {
         Ok(block)
     }
 
+    /// The private number of an ECDSA key, big-endian, as long as a coordinate; `None` for RSA. As secret as the key itself.
+    pub fn private_number(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let number = match &self.0 {
+            Inner::Rsa(_) => return None,
+            #[cfg(feature = "p192")]
+            Inner::P192(key) => key.to_bytes().to_vec(),
+            Inner::P256(key) => key.to_bytes().to_vec(),
+            Inner::P384(key) => key.to_bytes().to_vec(),
+        };
+        Some(Zeroizing::new(number))
+    }
+
     /// The secure boot key of ESP32's re-flashable mode: SHA-256 of the private number, 32 bytes big-endian (formats sheet
     /// §6.4). As secret as the key itself.
     ///

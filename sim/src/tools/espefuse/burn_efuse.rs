@@ -2,36 +2,49 @@
 
 use super::{
     super::{Failure, number},
-    Command,
+    args::Command,
+    fields::{choices, len},
     format::{bits, number as bits_to_number, value},
+    mac, purpose,
     session::{Force, Session},
 };
 use dryburn::{
     Chip,
-    efuse::{Field, FieldKind, KeyPurpose, blocks, read},
+    efuse::{Field, FieldKind, blocks, read},
 };
 
 /// Fields that the tool counts up by itself when no value is given.
 const COUNTERS: &[&str] = &["SPI_BOOT_CRYPT_CNT", "SECURE_VERSION"];
 
-pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
-    if command.positional.is_empty() {
+/// Fields with their new values as little-endian bits.
+pub(super) fn values(session: &Session, command: &Command) -> Result<Vec<(&'static Field, Vec<u8>)>, Failure> {
+    let words = &command.positional;
+    if words.is_empty() {
         return Err(Failure::new("burn-efuse: name at least one eFuse field and its new value"));
     }
-    let mut given: Vec<(&'static Field, Option<&str>)> = Vec::new();
-    for pair in command.positional.chunks(2) {
+    if words.len() > 1 && !words.len().is_multiple_of(2) {
+        let listed = words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(", ");
+        return Err(Failure::new(format!("The list does not have a valid pair (name value) ({listed})")));
+    }
+    let mut given: Vec<(&'static Field, Vec<u8>)> = Vec::new();
+    for pair in words.chunks(2) {
         let [name, rest @ ..] = pair else { continue };
-        let (field, text) = (find(session, name)?, rest.first().map(String::as_str));
+        let field = find(session, name)?;
+        let new = new_value(session, field, rest.first().map(String::as_str))?;
         // named twice: the last value counts
         match given.iter_mut().find(|(f, _)| f.name == field.name) {
-            Some(slot) => slot.1 = text,
-            None => given.push((field, text)),
+            Some(slot) => slot.1 = new,
+            None => given.push((field, new)),
         }
     }
-    let values = given.into_iter().map(|(field, text)| Ok((field, new_value(session, field, text)?)));
-    let wanted = values.collect::<Result<Vec<(&'static Field, Vec<u8>)>, Failure>>()?;
+    Ok(given)
+}
+
+pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
+    let wanted = values(session, command)?;
     announce(session, &wanted);
-    let force = Force { on: command.flag("--force"), hint: false };
+    // --force was seen to change nothing
+    let force = Force { on: false, hint: false };
     for (field, new) in &wanted {
         let hidden = field.kind == FieldKind::Bytes && !field.read_disable.is_empty();
         if hidden {
@@ -40,12 +53,17 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
             let old = bits(session.e, field);
             session.say(&format!("    - '{}' {} -> {}", field.name, value(field, &old), value(field, new)));
         }
-        let old = bits_to_number(&bits(session.e, field));
-        if field.name == "CODING_SCHEME" && old | bits_to_number(new) == 2 {
-            return Err(Failure::new("The 2 coding scheme is not supported"));
+        if matches!(field.name, "MAC" | "MAC_EXT") {
+            return Err(Failure::new(match session.e.chip() {
+                Chip::Esp32 => "Writing Factory MAC address is not supported".into(),
+                _ => format!("Burning {} is not supported.", field.name),
+            }));
         }
-        if matches!(field.name, "MAC") {
-            return Err(Failure::new("Writing Factory MAC address is not supported"));
+        if field.name == "CUSTOM_MAC" {
+            let mut mac = [0; 6];
+            mac.iter_mut().zip(new).for_each(|(to, from)| *to = *from);
+            mac::stage(session, mac, force)?;
+            continue;
         }
         if field.name == "ADC_VREF" || field.category == "calibration" {
             return Err(Failure::new(format!("Burning {} is not supported.", field.name)));
@@ -58,8 +76,8 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
 }
 
 fn find(session: &Session, name: &str) -> Result<&'static Field, Failure> {
-    session.field(name).ok_or_else(|| {
-        let known: Vec<&str> = session.e.fields().iter().map(|f| f.name).collect();
+    session.field(name).filter(|field| choices(session).any(|f| f.name == field.name)).ok_or_else(|| {
+        let known: Vec<&str> = choices(session).map(|f| f.name).collect();
         let text = format!("Invalid eFuse name '{name}'. Available eFuse names: ['{}']", known.join("', '"));
         Failure::new(text)
     })
@@ -74,7 +92,10 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
             "{n} is too large an unsigned integer for a bitstring of length {len}. The allowed range is [0, {last}]."
         ))
     };
-    let parse = |text: &str| number(text).map_err(|e| Failure::new(format!("eFuse '{name}': {e}")));
+    let parse = |text: &str| {
+        // the vendor's tool falls over here, with status 1
+        number(text).map_err(|e| Failure { text: format!("eFuse '{name}': {e}"), status: 1 })
+    };
     match (field.kind, text) {
         (FieldKind::Bool, None) => Ok(vec![1]),
         (FieldKind::Bool, Some(text)) => match parse(text)? {
@@ -83,7 +104,7 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
                 "New value is not accepted for eFuse '{name}' (will always burn 0->1), given value={n}"
             ))),
         },
-        (FieldKind::Uint, None) if counts(session.e.chip(), name) => {
+        (FieldKind::Uint, None) if counts(name) => {
             let old = bits_to_number(&bits(session.e, field));
             let next = old | (old + 1); // the lowest bit that is still 0
             if next >> field.len != 0 {
@@ -91,13 +112,19 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
             }
             Ok(next.to_le_bytes().to_vec())
         }
+        // the vendor's tool falls over here, with status 1
+        (_, None) if name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H") => {
+            Err(Failure { text: format!("New value required for eFuse '{name}' (given None)"), status: 1 })
+        }
         (_, None) => Err(Failure::new(format!("New value required for eFuse '{name}' (given None)"))),
         (FieldKind::Uint, Some(text)) => {
             if name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H") {
-                return purpose(session.e.chip(), text);
+                let value = purpose_value(session.e.chip(), text)?;
+                let n = bits_to_number(&value);
+                return if n >> field.len == 0 { Ok(value) } else { Err(too_large(n)) };
             }
             let n = parse(text)?;
-            if n == 0 && !counts(session.e.chip(), name) {
+            if n == 0 && !counts(name) {
                 return Err(Failure::new(format!("New value should not be 0 for '{name}' (given value= {n})")));
             }
             if session.e.chip() == Chip::Esp32 && name.starts_with("SPI_PAD_CONFIG_") {
@@ -108,22 +135,21 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
             }
             Ok(n.to_le_bytes().to_vec())
         }
-        (FieldKind::Bytes, Some(text)) => bytes(field, text),
+        (FieldKind::Bytes, Some(text)) if field.name.contains("MAC") => {
+            Ok(mac::parse(text, field.name == "CUSTOM_MAC")?.to_vec())
+        }
+        (FieldKind::Bytes, Some(text)) => bytes(session, field, text),
     }
 }
 
 /// A key purpose by name or in decimal digits.
-fn purpose(chip: Chip, text: &str) -> Result<Vec<u8>, Failure> {
+fn purpose_value(chip: Chip, text: &str) -> Result<Vec<u8>, Failure> {
     let out_of_range = |n: &str| Failure::new(format!("'{n}' can not be set (value out of range)"));
     let value = if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()) {
-        // some chips leave the values without a meaning to the user
-        let custom = matches!(chip, Chip::Esp32c5 | Chip::Esp32c6 | Chip::Esp32p4);
-        let last = if chip == Chip::Esp32c6 { 15 } else { 31 };
-        let known = |n: &u8| KeyPurpose::from_value(chip, *n).is_some() || (custom && *n <= last);
-        text.parse::<u8>().ok().filter(known).ok_or_else(|| out_of_range(text))?
+        text.parse().ok().filter(|n| purpose::has_value(chip, *n)).ok_or_else(|| out_of_range(text))?
     } else {
-        let known = KeyPurpose::from_name(chip, text);
-        known.map(KeyPurpose::value).ok_or_else(|| Failure::new(format!("'{text}' unknown name")))?
+        let known = purpose::find(chip, text);
+        known.map(|p| p.value).ok_or_else(|| Failure::new(format!("'{text}' unknown name")))?
     };
     if value == 0 { Err(out_of_range("0")) } else { Ok(vec![value]) }
 }
@@ -137,29 +163,25 @@ fn pin(n: u64) -> Result<Vec<u8>, Failure> {
     }
 }
 
-fn counts(chip: Chip, name: &str) -> bool {
-    chip != Chip::Esp32 && COUNTERS.contains(&name)
+fn counts(name: &str) -> bool {
+    COUNTERS.contains(&name)
 }
 
-/// Bytes in hex in memory order; a MAC with colons in printed order, which is the reverse.
-fn bytes(field: &Field, text: &str) -> Result<Vec<u8>, Failure> {
+/// Bytes in hex, the last byte in memory first.
+fn bytes(session: &Session, field: &Field, text: &str) -> Result<Vec<u8>, Failure> {
     let name = field.name;
-    let is_mac = text.contains(':');
-    let digits = text.strip_prefix("0x").unwrap_or(text).replace(':', "");
+    let digits = text.strip_prefix("0x").unwrap_or(text);
     let nibbles = digits.chars().map(|c| c.to_digit(16)).collect::<Option<Vec<u32>>>();
     let nibbles =
         nibbles.ok_or_else(|| Failure::new(format!("eFuse '{name}': the new value is not written in hex digits")))?;
-    if nibbles.len() * 4 != usize::from(field.len) {
-        let (expected, found) = (field.len, nibbles.len() * 4);
+    let expected = usize::from(len(session, field));
+    if nibbles.len() * 4 != expected {
+        let found = nibbles.len() * 4;
         return Err(Failure::new(format!(
             "The length of eFuse '{name}' ({expected} bits) (given len of the new value= {found} bits)"
         )));
     }
-    let mut out: Vec<u8> = nibbles.chunks(2).map(|pair| pair.iter().fold(0, |byte, n| byte << 4 | *n as u8)).collect();
-    if is_mac {
-        out.reverse();
-    }
-    Ok(out)
+    Ok(nibbles.chunks(2).rev().map(|pair| pair.iter().fold(0, |byte, n| byte << 4 | *n as u8)).collect())
 }
 
 /// The list of what will be burned, by block, with a warning where a block can be burned once only.
@@ -200,8 +222,10 @@ fn check(session: &mut Session, wanted: &[(&'static Field, Vec<u8>)]) -> Result<
     for (field, new) in wanted {
         let now = bits(session.e, field);
         let same = now.iter().enumerate().all(|(i, byte)| new.get(i).copied().unwrap_or(0) == *byte);
-        if !same && !session.read_protected(field) && field.kind != FieldKind::Bytes {
-            let (now, new) = (value(field, &now), value(field, new));
+        if !same && !session.read_protected(field) {
+            let is_key = field.kind == FieldKind::Bytes && !field.read_disable.is_empty();
+            let shown = |bits: &[u8]| if is_key { "(hidden)".into() } else { value(field, bits) };
+            let (now, new) = (shown(&now), shown(new));
             session.say(&format!("{now} -> {new} Efuse {} failed to burn. Protected?", field.name));
             good = false;
         }

@@ -1,9 +1,11 @@
-//! burn-key: keys into key blocks, with purpose and protections (formats sheet §5.3-5.4).
+//! burn-key and burn-key-digest: keys and digests into key blocks, with purpose and protections (formats sheet §5.3-5.4, §7.3).
 
 use super::{
     super::{Failure, Workbench},
-    Command,
+    args::Command,
     format::hidden,
+    key_digest, purpose,
+    purpose::Purpose,
     session::{Force, Session},
 };
 use dryburn::{
@@ -18,32 +20,104 @@ struct Job {
     data: Vec<u8>,
     /// Bytes that the target takes.
     size: usize,
-    reverse: Option<&'static str>,
+    reverse: Option<String>,
     /// Key block number and purpose, on chips that have purposes.
-    purpose: Option<(u8, KeyPurpose)>,
+    purpose: Option<(u8, Purpose)>,
     set_length_256: bool,
     read_protect: bool,
     note: Option<&'static str>,
 }
 
+/// The protections that the options ask for.
+struct Protect {
+    read: bool,
+    write: bool,
+    no_protect: bool,
+    force: Force,
+}
+
+impl Protect {
+    fn of(session: &Session, command: &Command) -> Result<Self, Failure> {
+        let esp32 = session.e.chip() == Chip::Esp32;
+        let no_protect = command.flag("--no-protect-key");
+        let other = command.flag("--no-read-protect") || command.flag("--no-write-protect");
+        if no_protect && !esp32 {
+            return Err(Failure::new(
+                "No such option: --no-protect-key (it is for ESP32; use --no-read-protect and --no-write-protect)",
+            ));
+        }
+        if other && esp32 {
+            return Err(Failure::new(
+                "No such option: --no-read-protect and --no-write-protect are for later chips; use --no-protect-key",
+            ));
+        }
+        Ok(Self {
+            read: !no_protect && !command.flag("--no-read-protect"),
+            write: !no_protect && !command.flag("--no-write-protect"),
+            no_protect,
+            force: Force { on: command.forced(), hint: true },
+        })
+    }
+}
+
 pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Command) -> Result<(), Failure> {
+    let protect = Protect::of(session, command)?;
+    keys(session, files, command, &protect, false)
+}
+
+/// burn-key-digest: the digest of the public key in a PEM file.
+pub(super) fn digest(session: &mut Session, files: &mut Workbench, command: &Command) -> Result<(), Failure> {
+    let protect = Protect::of(session, command)?;
+    let chip = session.e.chip();
+    if !matches!(chip, Chip::Esp32 | Chip::Esp32c2) {
+        return keys(session, files, command, &protect, true);
+    }
+    let [file] = command.positional.as_slice() else {
+        return Err(Failure::new("burn-key-digest: name one key file in PEM format"));
+    };
+    let pem = files.read(file)?;
+    session.say("Sensitive data will be hidden (see --show-sensitive-info)");
+    if chip == Chip::Esp32c2 {
+        session.say("Burn keys to blocks:");
+        let job = c2_job("SECURE_BOOT_DIGEST", key_digest::digest(&pem)?.to_vec())?;
+        burn(session, job, &protect)?;
+        session.say("");
+        return finish(session, &protect);
+    }
+    if read(&*session.e, "CODING_SCHEME") != 0 {
+        return Err(Failure::new("burn-key-digest only works with 'None' coding scheme"));
+    }
+    let revision = session.revision();
+    if revision.major() < 3 {
+        return Err(Failure::new(format!(
+            "Incorrect chip revision for Secure boot v2. Detected: {revision}. Expected: >= v3.0"
+        )));
+    }
+    let digest = key_digest::digest(&pem)?;
+    session.say(&format!(" - BLOCK2 -> [{}]", hidden(digest.len())));
+    let Some(field) = session.field("BLOCK2") else { return Ok(()) };
+    session.stage(field, &digest, protect.force)?;
+    if let Some(bit) = field.write_disable.filter(|_| protect.write) {
+        session.say("Disabling write to eFuse BLOCK2...");
+        session.protect("WR_DIS", bit)?;
+    }
+    session.finish(false)
+}
+
+fn keys(
+    session: &mut Session,
+    files: &mut Workbench,
+    command: &Command,
+    protect: &Protect,
+    digests: bool,
+) -> Result<(), Failure> {
     let chip = session.e.chip();
     let width = if chip == Chip::Esp32 { 2 } else { 3 };
     let words = &command.positional;
     if words.is_empty() || !words.len().is_multiple_of(width) {
         let form = if width == 2 { "BLOCK KEYFILE" } else { "BLOCK KEYFILE KEYPURPOSE" };
-        return Err(Failure::new(format!("burn-key: found {} words, expected groups of {form}", words.len())));
+        return Err(Failure::new(format!("{}: found {} words, expected groups of {form}", command.name, words.len())));
     }
-    let no_protect = command.flag("--no-protect-key");
-    if no_protect && chip != Chip::Esp32 {
-        return Err(Failure::new(
-            "No such option: --no-protect-key (it is for ESP32; use --no-read-protect and --no-write-protect)",
-        ));
-    }
-    let write_protect = !no_protect && !command.flag("--no-write-protect");
-    let read_protect = !no_protect && !command.flag("--no-read-protect");
-    let force = Force { on: command.flag("--force-write-always"), hint: true };
-
     let mut jobs = Vec::new();
     let mut taken: Vec<&str> = Vec::new();
     for group in words.chunks(width) {
@@ -61,9 +135,9 @@ pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Comman
         }
         taken.push(once);
         if let Some(purpose) = purpose {
-            check_purpose(chip, purpose)?;
+            check_purpose(chip, purpose, digests)?;
         }
-        jobs.push((name, number, block, purpose, file));
+        jobs.push((name, number, block, purpose, files.read(file)?));
     }
     if let (Chip::Esp32c2, [first, second, ..]) = (chip, taken.as_slice()) {
         let digest = |purpose: &str| purpose == "SECURE_BOOT_DIGEST";
@@ -74,58 +148,88 @@ pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Comman
     }
     session.say("Sensitive data will be hidden (see --show-sensitive-info)");
     let mut keys = Vec::new();
-    for (name, number, block, purpose, file) in jobs {
-        let data = files.read(file)?;
+    for (name, number, block, purpose, data) in jobs {
+        let key_block = u8::try_from(number.saturating_sub(4)).unwrap_or(0);
         match (chip, purpose) {
             (Chip::Esp32, _) => keys.push(esp32_job(session, name, block, data)),
             (Chip::Esp32c2, Some(purpose)) => keys.push(c2_job(purpose, data)?),
-            (_, Some("XTS_AES_256_KEY")) => {
+            (_, Some(purpose @ ("XTS_AES_256_KEY" | "ECDSA_KEY_P384"))) => {
+                let xts = purpose == "XTS_AES_256_KEY";
+                let (data, parts) = if xts {
+                    (data, ["XTS_AES_256_KEY_1", "XTS_AES_256_KEY_2"])
+                } else {
+                    (p384_number(&data)?, ["ECDSA_KEY_P384_H", "ECDSA_KEY_P384_L"])
+                };
                 let found = data.len();
                 let Some((first, second)) = data.split_at_checked(32).filter(|_| found == 64) else {
-                    return Err(Failure::new(format!(
-                        "Incorrect key file size {found}, XTS_AES_256_KEY should be 64 bytes"
-                    )));
+                    return Err(Failure::new(format!("Incorrect key file size {found}, {purpose} should be 64 bytes")));
                 };
                 if name != block.name {
                     return Err(Failure::new(format!(
-                        "XTS_AES_256_KEY into {name}: espefuse 5.6 would put both halves into this one block; call it {}",
+                        "{purpose} into {name}: espefuse 5.6 would put both halves into this one block; call it {}",
                         block.name
                     )));
                 }
-                let key_block = u8::try_from(number - 4).unwrap_or(0);
-                keys.push(job(session, key_block, KeyPurpose::XtsAes256Key1, first.to_vec()));
+                let [first_name, second_name] = parts.map(|name| purpose::find(chip, name));
+                let (Some(first_name), Some(second_name)) = (first_name, second_name) else { continue };
+                keys.push(job(session, key_block, first_name, first.to_vec()));
                 let free = free_block(session, key_block, &taken).ok_or_else(|| {
-                    Failure::new("no free key block for the second half of the XTS_AES_256_KEY: it needs an empty one with purpose USER")
+                    Failure::new(format!(
+                        "no free key block for the second half of the {purpose}: it needs an empty one with purpose USER"
+                    ))
                 })?;
-                let second = job(session, free, KeyPurpose::XtsAes256Key2, second.to_vec());
+                let second = job(session, free, second_name, second.to_vec());
                 taken.push(second.target);
                 keys.push(second);
             }
-            (_, Some(purpose)) => {
-                let purpose = KeyPurpose::from_name(chip, purpose).unwrap_or(KeyPurpose::User);
-                keys.push(job(session, u8::try_from(number - 4).unwrap_or(0), purpose, data));
+            (_, Some(name)) => {
+                let Some(purpose) = purpose::find(chip, name) else { continue };
+                let data = if digests {
+                    key_digest::digest(&data)?.to_vec()
+                } else if matches!(name, "ECDSA_KEY" | "ECDSA_KEY_P192" | "ECDSA_KEY_P256") {
+                    let number = key_digest::private_number(&data)?;
+                    [vec![0; 32_usize.saturating_sub(number.len())], number].concat()
+                } else {
+                    data
+                };
+                keys.push(job(session, key_block, purpose, data));
             }
             (_, None) => {}
         }
     }
     session.say("Burn keys to blocks:");
     for key in keys {
-        burn(session, key, read_protect, write_protect, force)?;
+        burn(session, key, protect)?;
         session.say("");
     }
-    if chip == Chip::Esp32 {
-        session.say(if no_protect {
+    finish(session, protect)
+}
+
+/// A P-384 private number as it fills two blocks: 16 zero bytes, then the number.
+fn p384_number(pem: &[u8]) -> Result<Vec<u8>, Failure> {
+    let number = key_digest::private_number(pem)?;
+    if number.len() != 48 {
+        // the vendor's tool falls over here
+        return Err(Failure { text: "NIST384p private key should be 48 bytes long".into(), status: 1 });
+    }
+    Ok([vec![0; 16], number].concat())
+}
+
+fn finish(session: &mut Session, protect: &Protect) -> Result<(), Failure> {
+    if session.e.chip() == Chip::Esp32 {
+        session.say(if protect.no_protect {
             "Key is left unprotected as per --no-protect-key argument.\nBurn keys in eFuse blocks.\n\
              The key block will be left readable and writeable (due to --no-protect-key). \n"
         } else {
             "Burn keys in eFuse blocks.\nThe key block will be read and write protected (no further changes or readback). \n"
         });
-    }
-    if !write_protect && chip != Chip::Esp32 {
-        session.say("Keys will remain writeable (due to --no-write-protect).");
-    }
-    if !read_protect && chip != Chip::Esp32 {
-        session.say("Keys will remain readable (due to --no-read-protect).");
+    } else {
+        if !protect.write {
+            session.say("Keys will remain writeable (due to --no-write-protect).");
+        }
+        if !protect.read {
+            session.say("Keys will remain readable (due to --no-read-protect).");
+        }
     }
     session.finish(false)
 }
@@ -149,24 +253,14 @@ fn find_block(chip: Chip, name: &str) -> Result<(usize, &'static Block), Failure
 const C2_PURPOSES: [&str; 4] =
     ["USER", "XTS_AES_128_KEY", "XTS_AES_128_KEY_DERIVED_FROM_128_EFUSE_BITS", "SECURE_BOOT_DIGEST"];
 
-fn check_purpose(chip: Chip, name: &str) -> Result<(), Failure> {
-    if name.starts_with("ECDSA_KEY") || name.starts_with("CUSTOM_") {
-        return Err(Failure::new(format!("key purpose {name}: not modelled yet")));
-    }
-    let xts_256 = KeyPurpose::all(chip).any(|p| p == KeyPurpose::XtsAes256Key1);
-    let known = match chip {
-        Chip::Esp32c2 => C2_PURPOSES.contains(&name),
-        _ => KeyPurpose::from_name(chip, name).is_some() || (xts_256 && name == "XTS_AES_256_KEY"),
+fn check_purpose(chip: Chip, name: &str, digests: bool) -> Result<(), Failure> {
+    let names: Vec<String> = match chip {
+        Chip::Esp32c2 => C2_PURPOSES.map(str::to_owned).to_vec(),
+        _ if digests => (0..3).map(|n| format!("SECURE_BOOT_DIGEST{n}")).collect(),
+        _ => purpose::names(chip),
     };
-    if known {
+    if names.iter().any(|n| n == name) {
         return Ok(());
-    }
-    let mut names: Vec<&str> = match chip {
-        Chip::Esp32c2 => C2_PURPOSES.to_vec(),
-        _ => KeyPurpose::all(chip).map(KeyPurpose::name).collect(),
-    };
-    if xts_256 {
-        names.push("XTS_AES_256_KEY");
     }
     Err(Failure::new(format!("Invalid value for KEYPURPOSE: '{name}' is not one of '{}'.", names.join("', '"))))
 }
@@ -178,7 +272,7 @@ fn esp32_job(session: &Session, name: &str, block: &'static Block, data: Vec<u8>
         target: block.name,
         data,
         size,
-        reverse: secret.then_some("Reversing the byte order..."),
+        reverse: secret.then(|| "Reversing the byte order...".into()),
         purpose: None,
         set_length_256: false,
         read_protect: secret,
@@ -210,7 +304,7 @@ fn c2_job(purpose: &str, mut data: Vec<u8>) -> Result<Job, Failure> {
         target,
         data,
         size,
-        reverse: xts.then_some("Reversing byte order for AES-XTS hardware peripheral..."),
+        reverse: xts.then(|| AES_XTS.into()),
         purpose: None,
         set_length_256: purpose == "XTS_AES_128_KEY",
         read_protect: xts,
@@ -218,16 +312,25 @@ fn c2_job(purpose: &str, mut data: Vec<u8>) -> Result<Job, Failure> {
     })
 }
 
-fn job(session: &Session, key_block: u8, purpose: KeyPurpose, data: Vec<u8>) -> Job {
+const AES_XTS: &str = "Reversing byte order for AES-XTS hardware peripheral...";
+
+fn job(session: &Session, key_block: u8, purpose: Purpose, data: Vec<u8>) -> Job {
+    let chip = session.e.chip();
     let number = usize::from(key_block) + 4;
+    let named = matches!(chip, Chip::Esp32c5 | Chip::Esp32c61 | Chip::Esp32h2 | Chip::Esp32p4);
+    let text = if named {
+        format!("Reversing byte order for {} hardware peripheral...", purpose.name)
+    } else {
+        AES_XTS.to_owned()
+    };
     Job {
-        target: blocks(session.e.chip()).get(number).map_or("", |b| b.name),
+        target: blocks(chip).get(number).map_or("", |b| b.name),
         data,
         size: 32,
-        reverse: purpose.is_xts().then_some("Reversing byte order for AES-XTS hardware peripheral..."),
+        reverse: purpose.reversed.then_some(text),
+        read_protect: purpose.secret,
         purpose: Some((key_block, purpose)),
         set_length_256: false,
-        read_protect: purpose.is_secret(),
         note: None,
     }
 }
@@ -249,7 +352,8 @@ fn free_block(session: &Session, first: u8, taken: &[&str]) -> Option<u8> {
     })
 }
 
-fn burn(session: &mut Session, key: Job, read_protect: bool, write_protect: bool, force: Force) -> Result<(), Failure> {
+fn burn(session: &mut Session, key: Job, protect: &Protect) -> Result<(), Failure> {
+    let force = protect.force;
     let Some(field) = session.field(key.target) else { return Ok(()) };
     if let Some(note) = key.note {
         session.say(note);
@@ -276,26 +380,27 @@ fn burn(session: &mut Session, key: Job, read_protect: bool, write_protect: bool
     if let Some((number, purpose)) = key.purpose {
         set_purpose(session, number, purpose, force)?;
     }
-    if read_protect && key.read_protect {
+    if protect.read && key.read_protect {
         session.say("        Disabling read to key block...");
         for bit in field.read_disable {
             session.protect("RD_DIS", *bit)?;
         }
     }
-    if write_protect && let Some(bit) = field.write_disable {
+    if protect.write
+        && let Some(bit) = field.write_disable
+    {
         session.say("        Disabling write to key block...");
         session.protect("WR_DIS", bit)?;
     }
     Ok(())
 }
 
-fn set_purpose(session: &mut Session, number: u8, purpose: KeyPurpose, force: Force) -> Result<(), Failure> {
+fn set_purpose(session: &mut Session, number: u8, purpose: Purpose, force: Force) -> Result<(), Failure> {
     let chip = session.e.chip();
     let name = format!("KEY_PURPOSE_{number}");
     let Some(field) = session.field(&name) else { return Ok(()) };
     let old = dryburn::efuse::security::key_purpose(&*session.e, number).unwrap_or(0);
-    let new = purpose.name();
-    let value = purpose.value_on(chip).unwrap_or(0);
+    let Purpose { name: new, value, .. } = purpose;
     if old == value {
         session.say(&format!("        '{name}' is already '{new}'."));
     } else {
@@ -304,18 +409,30 @@ fn set_purpose(session: &mut Session, number: u8, purpose: KeyPurpose, force: Fo
                 "It is not possible to change '{name}' to '{new}' because write protection bit is set."
             )));
         }
-        let shown = KeyPurpose::from_value(chip, old).map_or("FORBIDDEN_STATE", KeyPurpose::name);
+        let shown = purpose::name_of(chip, old);
         session.say(&format!("        '{name}': '{shown}' -> '{new}'."));
-        if broken_in_block_5(chip, purpose) && number == 5 {
+        if number == 5 && broken_in_block_5(chip, value) {
             return Err(Failure::new(format!(
                 "{name} can not have {new} key due to a hardware bug (please see TRM for more details)"
             )));
         }
-        session.stage(field, &[value], force)?;
         let high: Option<&Field> = session.field(&format!("{name}_H"));
+        if field.len < 8 && value >> field.len != 0 && high.is_none() {
+            let (len, last) = (field.len, (1_u32 << field.len) - 1);
+            return Err(Failure::new(format!(
+                "{value} is too large an unsigned integer for a bitstring of length {len}. The allowed range is [0, {last}]."
+            )));
+        }
+        session.stage(field, &[value], force)?;
         if let Some(high) = high {
             session.stage(high, &[value >> 4], force)?;
         }
+    }
+    if new == "ECDSA_KEY"
+        && let Some(hardware) = session.field("ECDSA_FORCE_USE_HARDWARE_K")
+    {
+        session.say("        ECDSA_FORCE_USE_HARDWARE_K: 0 -> 1");
+        session.stage(hardware, &[1], force)?;
     }
     if !session.write_protected(field)
         && let Some(bit) = field.write_disable
@@ -327,6 +444,7 @@ fn set_purpose(session: &mut Session, number: u8, purpose: KeyPurpose, force: Fo
 }
 
 /// Chips whose hardware cannot take a flash encryption key from BLOCK_KEY5 (as espefuse 5.6 refuses it).
-fn broken_in_block_5(chip: Chip, purpose: KeyPurpose) -> bool {
-    purpose.is_xts() && matches!(chip, Chip::Esp32s3 | Chip::Esp32c3 | Chip::Esp32c6 | Chip::Esp32h2)
+fn broken_in_block_5(chip: Chip, value: u8) -> bool {
+    KeyPurpose::from_value(chip, value).is_some_and(KeyPurpose::is_xts)
+        && matches!(chip, Chip::Esp32s3 | Chip::Esp32c3 | Chip::Esp32c6 | Chip::Esp32h2)
 }

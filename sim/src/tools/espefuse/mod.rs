@@ -2,74 +2,54 @@
 //!
 //! | file | commands |
 //! |---|---|
-//! | `mod.rs` | the command line: options, several commands in a row, where the eFuses are |
+//! | `mod.rs` | where the eFuses are, and the order in which commands run |
+//! | `args.rs` | the command line |
 //! | `session.rs` | what is staged, the checks before a burn, the burn |
-//! | `burn_key.rs` | burn-key |
+//! | `burn_key.rs`, `purpose.rs`, `key_digest.rs` | burn-key, burn-key-digest |
 //! | `burn_efuse.rs` | burn-efuse |
-//! | `show.rs` | summary, dump |
+//! | `burn_block.rs` | burn-bit, burn-block-data |
+//! | `protect.rs` | read-protect-efuse, write-protect-efuse |
+//! | `voltage.rs`, `mac.rs` | set-flash-voltage, burn-custom-mac, get-custom-mac |
+//! | `show.rs`, `fields.rs`, `meanings.rs` | summary |
+//! | `dump.rs`, `adc.rs` | dump; adc-info, check-error |
+//! | `guard.rs` | the rehearsal of a burn on the board |
 //! | `format.rs` | values as the tool prints them |
 //!
-//! As in espefuse 5, commands in a row are burned together at the end, so a refusal burns nothing. Nothing asks for
-//! confirmation here. Not modelled: descriptions of fields, ECDSA keys, and the commands listed in `NOT_MODELLED`.
-//! Behaviour was observed by running espefuse 5.6; sources: formats sheet §5.3-5.4, §8.5-8.8.
+//! As in espefuse 5, several commands that burn are burned together at the end, so a refusal burns nothing; commands that only
+//! read are run where they stand and, when something burns, once more after all others but before that burn. Nothing asks for
+//! confirmation here. Not modelled: the descriptions of fields, `--token`, `--extend-efuse-table`, `execute-scripts`.
+//! Behaviour was observed by running espefuse 5.6; sources: formats sheet §5.3-5.4, §7.3, §8.5-8.8.
 
+mod adc;
+mod args;
+mod burn_block;
 mod burn_efuse;
 mod burn_key;
+mod dump;
+mod fields;
 mod format;
+mod guard;
+mod key_digest;
+mod mac;
+mod meanings;
+mod protect;
+mod purpose;
 mod session;
 mod show;
+mod voltage;
 
 use super::{Failure, Workbench};
 use crate::efuse::{Efuses, Format};
+use args::{Command, Kind, Options, check_row, parse};
 use dryburn::Chip;
 use session::Session;
-
-const MODELLED: &[&str] = &["burn-key", "burn-efuse", "summary", "dump"];
-/// Commands of the vendor's tool that are answered with a clear refusal.
-const NOT_MODELLED: &[&str] = &[
-    "burn-bit",
-    "burn-block-data",
-    "burn-key-digest",
-    "burn-custom-mac",
-    "set-flash-voltage",
-    "read-protect-efuse",
-    "write-protect-efuse",
-    "get-custom-mac",
-    "adc-info",
-    "check-error",
-    "execute-scripts",
-];
-
-/// The options before the first command.
-#[derive(Default)]
-struct Options {
-    chip: Option<Chip>,
-    virt: bool,
-    file: Option<String>,
-}
-
-/// One command with its words; options in modern spelling.
-struct Command {
-    name: &'static str,
-    positional: Vec<String>,
-    options: Vec<(String, Option<String>)>,
-}
-
-impl Command {
-    fn flag(&self, name: &str) -> bool {
-        self.options.iter().any(|(option, _)| option == name)
-    }
-    fn value(&self, name: &str) -> Option<&str> {
-        self.options.iter().find(|(option, _)| option == name).and_then(|(_, value)| value.as_deref())
-    }
-}
 
 /// Runs one espefuse command line.
 pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
     let (options, commands) = parse(args)?;
     if options.virt {
         let chip = options.chip.ok_or_else(|| Failure::new("espefuse --virt: name the chip with --chip"))?;
-        return run_on_file(bench, chip, options.file.as_deref(), &commands);
+        return run_on_file(bench, chip, &options, &commands);
     }
     if options.file.is_some() {
         return Err(Failure::new(
@@ -86,7 +66,15 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
         )));
     }
     let mut efuses = board.clone();
-    let result = run_on(&mut efuses, bench, &commands);
+    let result = run_on(&mut efuses, bench, &options, &commands);
+    if !options.force
+        && !commands.iter().any(|c| c.flag("--force"))
+        && let Some(mut board) = bench.device.clone()
+    {
+        // without its key a bootloader with Secure Boot v1 starts nothing anyway
+        let _ = board.config.load_verification_key(bench);
+        guard::check(&board, &efuses)?;
+    }
     if let Some(board) = bench.efuses_mut() {
         *board = efuses;
     }
@@ -94,7 +82,8 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
 }
 
 /// Works on the vendor's `--virt` file, which is created when absent and cannot hold keys that nobody may read.
-fn run_on_file(bench: &mut Workbench, chip: Chip, file: Option<&str>, commands: &[Command]) -> Result<String, Failure> {
+fn run_on_file(bench: &mut Workbench, chip: Chip, options: &Options, commands: &[Command]) -> Result<String, Failure> {
+    let file = options.file.as_deref();
     let before = match file {
         Some(name) if bench.exists(name) => bench.read(name)?,
         _ => Vec::new(),
@@ -108,7 +97,7 @@ fn run_on_file(bench: &mut Workbench, chip: Chip, file: Option<&str>, commands: 
             "{name}: found {found} bytes, expected {size}: not an espefuse --virt file of {chip}"
         )));
     }
-    let result = run_on(&mut efuses, bench, commands);
+    let result = run_on(&mut efuses, bench, options, commands);
     efuses.forget_protected();
     let after = efuses.to_bytes(Format::Virt);
     if let Some(name) = file
@@ -121,25 +110,20 @@ fn run_on_file(bench: &mut Workbench, chip: Chip, file: Option<&str>, commands: 
 }
 
 /// Runs the commands on `efuses`; `files` is where key files are read and dumps written.
-fn run_on(efuses: &mut Efuses, files: &mut Workbench, commands: &[Command]) -> Result<String, Failure> {
-    let mut session = Session::new(efuses, commands.len() > 1);
-    let mut result = Ok(());
-    for command in commands {
-        session.say(&format!("\n=== Run \"{}\" command ===", command.name));
-        result = match command.name {
-            "burn-key" => burn_key::run(&mut session, files, command),
-            "burn-efuse" => burn_efuse::run(&mut session, command),
-            "summary" => show::summary(&mut session, files, command),
-            "dump" => show::dump(&mut session, files, command),
-            other => Err(Failure::new(format!("espefuse {other}: not modelled yet"))),
-        };
-        if result.is_err() {
-            break;
-        }
-    }
-    if result.is_ok() && session.batch && session.wants_burn {
-        result = session.burn_all(false);
-    }
+fn run_on(
+    efuses: &mut Efuses,
+    files: &mut Workbench,
+    options: &Options,
+    commands: &[Command],
+) -> Result<String, Failure> {
+    check_row(efuses.chip(), commands)?;
+    let burns = commands.iter().filter(|c| c.kind == Kind::Burns).count();
+    let mut session = Session::new(efuses, burns > 1);
+    session.no_postpone = options.no_postpone;
+    session.virt = options.virt;
+    session.forced = commands.iter().any(Command::forced);
+    session.show_token = commands.iter().any(|c| c.flag("--show-token"));
+    let result = run_all(&mut session, files, commands, burns > 0);
     let out = session.out;
     match result {
         Ok(()) => Ok(out),
@@ -149,84 +133,51 @@ fn run_on(efuses: &mut Efuses, files: &mut Workbench, commands: &[Command]) -> R
     }
 }
 
-fn command_name(word: &str) -> Option<&'static str> {
-    let word = word.replace('_', "-");
-    MODELLED.iter().chain(NOT_MODELLED).find(|name| **name == word).copied()
+fn run_all(session: &mut Session, files: &mut Workbench, commands: &[Command], some_burn: bool) -> Result<(), Failure> {
+    // the words of these are read before any command runs
+    for command in commands {
+        match (command.name, command.positional.as_slice()) {
+            ("burn-efuse", _) => burn_efuse::values(session, command).map(drop)?,
+            ("read-protect-efuse" | "write-protect-efuse", _) => protect::named(session, command).map(drop)?,
+            ("burn-custom-mac", [mac]) => mac::parse(mac, true).map(drop)?,
+            _ => {}
+        }
+    }
+    for command in commands {
+        run_one(session, files, command)?;
+    }
+    if some_burn {
+        for command in commands.iter().filter(|c| c.kind == Kind::Reads) {
+            run_one(session, files, command)?;
+        }
+    }
+    if session.batch && session.wants_burn { session.burn_all(false) } else { Ok(()) }
 }
 
-fn parse(args: &[String]) -> Result<(Options, Vec<Command>), Failure> {
-    let mut options = Options::default();
-    let mut commands: Vec<Command> = Vec::new();
-    let mut words = args.iter();
-    while let Some(word) = words.next() {
-        if let Some(name) = command_name(word) {
-            if NOT_MODELLED.contains(&name) {
-                let known = MODELLED.join(", ");
-                return Err(Failure::new(format!("espefuse {name}: not modelled yet; modelled are {known}")));
-            }
-            commands.push(Command { name, positional: Vec::new(), options: Vec::new() });
-            continue;
+fn run_one(session: &mut Session, files: &mut Workbench, command: &Command) -> Result<(), Failure> {
+    session.say(&format!("\n=== Run \"{}\" command ===", command.name));
+    match command.name {
+        "burn-key" => burn_key::run(session, files, command),
+        "burn-key-digest" => burn_key::digest(session, files, command),
+        "burn-efuse" => burn_efuse::run(session, command),
+        "burn-bit" => burn_block::bit(session, command),
+        "burn-block-data" => burn_block::data(session, files, command),
+        "read-protect-efuse" => protect::read(session, command),
+        "write-protect-efuse" => protect::write(session, command),
+        "set-flash-voltage" => voltage::run(session, command),
+        "burn-custom-mac" => mac::burn(session, command),
+        "get-custom-mac" => {
+            mac::get(session);
+            Ok(())
         }
-        let is_option = word.len() > 1 && word.starts_with('-') && !word.starts_with("-0");
-        if !is_option {
-            match commands.last_mut() {
-                Some(command) => command.positional.push(word.clone()),
-                None => {
-                    let known = MODELLED.join(", ");
-                    return Err(Failure::new(format!("espefuse: no command '{word}'; modelled are {known}")));
-                }
-            }
-            continue;
+        "adc-info" => adc::info(session),
+        "check-error" => {
+            adc::check_error(session);
+            Ok(())
         }
-        let (name, inline) = word.split_once('=').map_or((word.as_str(), None), |(n, v)| (n, Some(v.to_owned())));
-        let name = name.replace('_', "-");
-        let mut value = || {
-            let value = inline.clone().or_else(|| words.next().cloned());
-            value.ok_or_else(|| Failure::new(format!("espefuse {name}: a value has to follow")))
-        };
-        match commands.last_mut() {
-            None => match name.as_str() {
-                "--chip" | "-c" => {
-                    let chip = value()?;
-                    options.chip = if chip == "auto" { None } else { Some(chip.parse()?) };
-                }
-                "--path-efuse-file" => options.file = Some(value()?),
-                "--virt" => options.virt = true,
-                "--do-not-confirm" | "--debug" | "-d" | "--postpone" => {}
-                "--port" | "-p" | "--baud" | "-b" | "--before" | "--after" | "-a" => drop(value()?),
-                _ => return Err(Failure::new(format!("espefuse: option {name} is not modelled"))),
-            },
-            Some(command) => {
-                let (flags, valued): (&[&str], &[&str]) = match command.name {
-                    "burn-key" => (
-                        &[
-                            "--no-protect-key",
-                            "--no-read-protect",
-                            "--no-write-protect",
-                            "--force-write-always",
-                            "--show-sensitive-info",
-                        ],
-                        &[],
-                    ),
-                    "burn-efuse" => (&["--force"], &[]),
-                    "summary" => (&["--active"], &["--format", "--file"]),
-                    _ => (&[], &["--format", "--file-name"]),
-                };
-                if flags.contains(&name.as_str()) {
-                    command.options.push((name, None));
-                } else if valued.contains(&name.as_str()) {
-                    let value = value()?;
-                    command.options.push((name, Some(value)));
-                } else {
-                    return Err(Failure::new(format!("espefuse {}: option {name} is not modelled", command.name)));
-                }
-            }
-        }
+        "summary" => show::run(session, files, command),
+        _ => dump::run(session, files, command),
     }
-    if commands.is_empty() {
-        return Err(Failure::new(format!("espefuse: no command; modelled are {}", MODELLED.join(", "))));
-    }
-    Ok((options, commands))
 }
 
 #[cfg(test)]

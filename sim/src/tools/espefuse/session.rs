@@ -2,12 +2,12 @@
 
 use super::{
     super::Failure,
-    format::{bits, number, value},
+    format::{bits, value},
 };
 use crate::efuse::{Efuses, coding::GROUP_3_4, place};
 use dryburn::{
-    Chip,
-    efuse::{Efuse, Field, FieldKind, blocks, read, read_block},
+    Chip, Revision,
+    efuse::{Efuse, Field, FieldKind, blocks, chip_revision, read, read_block},
 };
 
 const FORCE_HINT: &str = "(use '--force-write-always' option to ignore it)";
@@ -42,6 +42,16 @@ pub(super) struct Session<'a> {
     /// Several commands: burn once, at the end.
     pub batch: bool,
     pub wants_burn: bool,
+    /// Something was burned.
+    pub burned: bool,
+    /// Burn all of block 0 at once.
+    pub no_postpone: bool,
+    /// Some command of the line has --force-write-always: it counts for all of them.
+    pub forced: bool,
+    /// A `--virt` file, not a board.
+    pub virt: bool,
+    /// Show what is burned as an `EFSW:` token.
+    pub show_token: bool,
     force: Force,
 }
 
@@ -49,9 +59,9 @@ impl<'a> Session<'a> {
     pub fn new(e: &'a mut Efuses, batch: bool) -> Self {
         let staged = (0..blocks(e.chip()).len()).map(|n| vec![0; e.words(n)]).collect();
         let force = Force { on: false, hint: false };
-        let mut session = Self { e, staged, out: String::new(), batch, wants_burn: false, force };
-        session.say("espefuse v5.6.0");
-        session
+        let out = String::from("espefuse v5.6.0\n");
+        let (no_postpone, show_token, virt, forced) = (false, false, false, false);
+        Self { e, staged, out, batch, wants_burn: false, burned: false, no_postpone, forced, virt, show_token, force }
     }
 
     pub fn say(&mut self, line: &str) {
@@ -59,7 +69,7 @@ impl<'a> Session<'a> {
         self.out.push('\n');
     }
 
-    fn disabled(&self, register: &str, bit: u8) -> bool {
+    pub fn disabled(&self, register: &str, bit: u8) -> bool {
         read(&*self.e, register).checked_shr(bit.into()).unwrap_or(0) & 1 == 1
     }
 
@@ -79,49 +89,70 @@ impl<'a> Session<'a> {
 
     /// Stages a new value (little-endian bits) of a field after the checks that the tool makes.
     pub fn stage(&mut self, field: &Field, new: &[u8], force: Force) -> Result<(), Failure> {
-        let mut old = bits(self.e, field);
-        for (old, staged) in old.iter_mut().zip(self.staged_bits(field)) {
-            *old |= staged;
+        let burned = bits(self.e, field);
+        let staged = self.staged_bits(field);
+        let new: Vec<u8> = (0..burned.len()).map(|i| new.get(i).copied().unwrap_or(0)).collect();
+        self.force = force;
+        if self.check_field(field, &burned, &staged, &new)? {
+            self.put(field, &new);
         }
-        let new: Vec<u8> = (0..old.len()).map(|i| new.get(i).copied().unwrap_or(0)).collect();
+        Ok(())
+    }
+
+    /// Whether a field is to be burned, with the bits that it has, those that earlier commands staged, and those that it shall
+    /// have.
+    fn check_field(&mut self, field: &Field, burned: &[u8], staged: &[u8], new: &[u8]) -> Result<bool, Failure> {
         let name = field.name;
-        let hint = if force.hint { FORCE_HINT } else { "" };
-        let adds = old.iter().zip(&new).any(|(old, new)| new & !old != 0);
-        let clears = old.iter().zip(&new).any(|(old, new)| old & !new != 0);
-        if !adds {
-            if old.iter().any(|b| *b != 0) {
+        if !burned.iter().zip(new).any(|(old, new)| new & !old != 0) {
+            if burned.iter().any(|b| *b != 0) {
                 self.say(&format!("        The same value for {name} is already burned. Do not change the eFuse."));
             }
-            return Ok(());
+            return Ok(false);
         }
-        if clears && !["WR_DIS", "RD_DIS"].contains(&name) && !force.on {
-            let both: Vec<u8> = old.iter().zip(&new).map(|(old, new)| old | new).collect();
+        let old: Vec<u8> = burned.iter().zip(staged).map(|(burned, staged)| burned | staged).collect();
+        let clears = old.iter().zip(new).any(|(old, new)| old & !new != 0);
+        if clears && !["WR_DIS", "RD_DIS"].contains(&name) {
+            let both: Vec<u8> = old.iter().zip(new).map(|(old, new)| old | new).collect();
             let is_key = field.kind == FieldKind::Bytes && !field.read_disable.is_empty();
             let shown = if is_key { "hidden".into() } else { value(field, &both) };
-            let text = format!("        New value contains some bits that cannot be cleared (value will be {shown})");
-            return Err(Failure::new(format!("{text}{hint}")));
+            self.object(&format!("New value contains some bits that cannot be cleared (value will be {shown})"))?;
         }
-        let skipped = " Skipped because '--force-write-always' option.";
         if self.read_protected(field) {
-            let text = format!(
-                "        {name} is read-protected. The written value can not be read, the eFuse/block looks as all 0.\n        \
-                 Burn in this case may damage an already written value."
-            );
-            if !force.on {
-                return Err(Failure::new(format!("{text}{hint}")));
-            }
-            self.say(&format!("{text}{skipped}"));
+            self.object(&read_protected(name))?;
         }
         if self.write_protected(field) {
-            let text = format!("        {name} is write-protected. Burn is not possible.");
-            if !force.on {
-                return Err(Failure::new(format!("{text}{hint}")));
-            }
-            self.say(&format!("{text}{skipped}"));
+            self.object(&write_protected(name))?;
         }
-        self.force = force;
-        self.put(field, &new);
+        Ok(true)
+    }
+
+    /// Refuses, or goes on where that was forced.
+    fn object(&mut self, text: &str) -> Result<(), Failure> {
+        if !self.force.on && !self.forced {
+            let hint = if self.force.hint { FORCE_HINT } else { "" };
+            return Err(Failure::new(format!("        {text}{hint}")));
+        }
+        self.say(&format!("        {text} Skipped because '--force-write-always' option."));
         Ok(())
+    }
+
+    /// Stages bytes of a block, whatever fields they belong to.
+    pub fn stage_block(&mut self, n: usize, data: &[u8], force: Force) {
+        self.force = force;
+        if let Some(block) = self.staged.get_mut(n) {
+            for (word, bytes) in block.iter_mut().zip(data.as_chunks::<4>().0) {
+                *word |= u32::from_le_bytes(*bytes);
+            }
+        }
+    }
+
+    /// Length of a block in bytes: with 3/4 coding the ESP32's blocks 1 to 3 have 24.
+    pub fn block_len(&self, n: usize) -> usize {
+        if n > 0 && self.e.chip() == Chip::Esp32 && read(&*self.e, "CODING_SCHEME") == 1 {
+            GROUP_3_4 * 4
+        } else {
+            self.e.words(n) * 4
+        }
     }
 
     /// The staged bits of a field.
@@ -151,15 +182,22 @@ impl<'a> Session<'a> {
     pub fn protect(&mut self, register: &str, bit: u8) -> Result<(), Failure> {
         let Some(field) = self.field(register) else { return Ok(()) };
         if register == "RD_DIS" && self.write_protected(field) {
-            let text = "This eFuse cannot be read-disabled due to the RD_DIS field being already write-disabled";
-            return Err(Failure::new(text));
+            return Err(Failure::new(
+                "This eFuse cannot be read-disabled due to the RD_DIS field being already write-disabled",
+            ));
+        }
+        if register == "WR_DIS" && self.write_protected(field) {
+            return Err(Failure::new(
+                "This eFuse cannot be write-disabled due to the WR_DIS field being already write-disabled",
+            ));
         }
         let staged = self.staged.first().is_some_and(|words| {
             let at = usize::from(field.bit) + usize::from(bit);
             words.get(at / 32).is_some_and(|w| w >> (at % 32) & 1 == 1)
         });
         if staged || self.disabled(register, bit) {
-            self.say(&format!("        The same value for {register} is already burned. Do not change the eFuse."));
+            let state = if staged { "prepared for the burn operation." } else { "burned. Do not change the eFuse." };
+            self.say(&format!("        The same value for {register} is already {state}"));
             return Ok(());
         }
         self.put(field, &1_u32.checked_shl(bit.into()).unwrap_or(0).to_le_bytes());
@@ -193,7 +231,13 @@ impl<'a> Session<'a> {
             self.say("Successful.");
             return Ok(());
         }
+        if self.show_token {
+            let blocks = (0..self.staged.len()).map(|n| self.staged_bytes(n, &burn)).collect::<Vec<_>>();
+            let token = super::dump::token(self, "EFSW", &blocks);
+            self.say(&format!("\neFuse token for burning:\n{token}"));
+        }
         self.say(". \nThis is an irreversible operation!");
+        self.burned = true;
         for n in burn.iter().rev().filter(|n| **n > 0) {
             let data = self.staged.get(*n).cloned().unwrap_or_default();
             self.program(*n, &data)?;
@@ -208,46 +252,82 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// The silicon revision as the tool has it. Of an ESP32's three bits one is no eFuse: the core takes it as CHIP_VER_REV2 is,
+    /// the vendor's emulator as 1, so there a chip is v3.x or v0.x.
+    pub fn revision(&self) -> Revision {
+        let revision = chip_revision(&*self.e);
+        if self.virt && self.e.chip() == Chip::Esp32 && revision.major() < 3 {
+            return Revision::new(0, revision.minor());
+        }
+        revision
+    }
+
+    fn staged_bytes(&self, n: usize, burn: &[usize]) -> Vec<u8> {
+        let words = self.staged.get(n).filter(|_| burn.contains(&n)).map_or(&[][..], Vec::as_slice);
+        let mut bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        bytes.truncate(self.block_len(n));
+        bytes
+    }
+
     /// Whether a block has something to burn, and may be burned.
     fn check_block(&mut self, n: usize) -> Result<bool, Failure> {
         let wanted = self.staged.get(n).cloned().unwrap_or_default();
-        let present: Vec<u32> = (0..wanted.len()).map(|w| self.e.read_word(n, w)).collect();
-        if wanted.iter().zip(&present).all(|(wanted, present)| wanted & !present == 0) {
+        if wanted.iter().all(|w| *w == 0) {
             return Ok(false);
         }
         let Some(block) = blocks(self.e.chip()).get(n) else { return Ok(false) };
+        let name = block.name;
+        if block.read_disable.iter().any(|bit| self.disabled("RD_DIS", *bit)) {
+            self.object(&read_protected(name))?;
+        }
+        if block.write_disable.is_some_and(|bit| self.disabled("WR_DIS", bit)) {
+            self.object(&write_protected(name))?;
+        }
+        let present: Vec<u32> = (0..wanted.len()).map(|w| self.e.read_word(n, w)).collect();
         if present.iter().all(|w| *w == 0) {
-            self.say(&format!("[{n:02}] {:<20} is empty, will burn the new value", block.name));
+            self.say(&format!("[{n:02}] {name:<20} is empty, will burn the new value"));
             return Ok(true);
         }
-        self.say(&format!("[{n:02}] {:<20} is not empty", block.name));
+        if present == wanted {
+            self.say(&format!("[{n:02}] {name:<20} is already written the same value, continue with EMPTY_BLOCK"));
+            return Ok(false);
+        }
+        self.say(&format!("[{n:02}] {name:<20} is not empty"));
+        if block.read_disable.is_empty() {
+            let size = self.block_len(n) / 4;
+            let shown = |words: &[u32]| words.iter().take(size).rev().map(|w| format!("{w:08x}")).collect::<String>();
+            self.say(&format!("        (written ): 0x{}", shown(&present)));
+            self.say(&format!("        (to write): 0x{}", shown(&wanted)));
+        }
+        if wanted.iter().zip(&present).all(|(wanted, present)| wanted & !present == 0) {
+            self.say("        All wr_data bits are set in the written block, continue with EMPTY_BLOCK.");
+            return Ok(false);
+        }
         let scheme = match self.e.chip() {
             _ if n == 0 => "NONE",
             Chip::Esp32 if read(&*self.e, "CODING_SCHEME") == 1 => "3/4",
             Chip::Esp32 => "NONE",
             _ => "RS",
         };
-        if block.read_disable.is_empty() {
-            let shown = |words: &[u32]| words.iter().rev().map(|w| format!("{w:08x}")).collect::<String>();
-            self.say(&format!("        (written ): 0x{}", shown(&present)));
-            self.say(&format!("        (to write): 0x{}", shown(&wanted)));
-        }
         self.say(&format!("        (coding scheme = {scheme})"));
         let allowed = match scheme {
             "NONE" => true,
             "3/4" => groups_are_new(&present, &wanted),
             _ => false,
         };
-        if allowed || self.force.on {
-            return Ok(true);
+        if !allowed {
+            self.object(&format!("Burn into {name} is forbidden ({scheme} coding scheme does not allow this)."))?;
         }
-        let hint = if self.force.hint { FORCE_HINT } else { "" };
-        let name = block.name;
-        let text = format!("        Burn into {name} is forbidden ({scheme} coding scheme does not allow this).{hint}");
-        Err(Failure::new(text))
+        Ok(true)
     }
 
     fn program(&mut self, n: usize, data: &[u32]) -> Result<(), Failure> {
+        if n == 0
+            && self.e.chip() == Chip::Esp32
+            && (self.e.raw_word(0, 6) | data.get(6).copied().unwrap_or(0)) & 3 == 2
+        {
+            return Err(Failure::new("The 2 coding scheme is not supported"));
+        }
         self.e.burn(n, data);
         self.e.note_programmed(n, data);
         let now: Vec<u32> = (0..data.len()).map(|w| self.e.read_word(n, w)).collect();
@@ -262,31 +342,35 @@ impl<'a> Session<'a> {
             self.say(&format!("{names} is read-protected. Read back the burn value is not possible."));
             return Ok(());
         }
+        if n == 0 {
+            return Ok(()); // the tool does not insist on the single bits of block 0
+        }
         Err(Failure::new(format!("Burn {names} was not successful.")))
     }
 
     fn burn_block0(&mut self) -> Result<(), Failure> {
         let wanted = self.staged.first().cloned().unwrap_or_default();
-        let mut late = vec![0; wanted.len()];
-        let postponed: Vec<&Field> = POSTPONED.iter().filter_map(|name| self.field(name)).collect();
+        if self.no_postpone {
+            return if self.adds(&wanted) { self.program(0, &wanted) } else { Ok(()) };
+        }
+        let postponed: Vec<&'static Field> = POSTPONED.iter().filter_map(|name| self.field(name)).collect();
+        let mut now = wanted.clone();
         for field in &postponed {
-            for (late, bits) in late.iter_mut().zip(place(field, &[0xFF; 4], 8)) {
-                *late |= bits;
+            for (now, bits) in now.iter_mut().zip(place(field, &[0xFF; 4], 8)) {
+                *now &= !bits;
             }
         }
-        let now: Vec<u32> = wanted.iter().zip(&late).map(|(w, l)| w & !l).collect();
-        let late: Vec<u32> = wanted.iter().zip(&late).map(|(w, l)| w & l).collect();
         if self.adds(&now) {
             self.program(0, &now)?;
         }
         self.say("Burn postponed eFuses from BLOCK0.");
+        let mut late = vec![0; wanted.len()];
         for field in postponed {
-            let staged = place(field, &[0xFF; 4], 8).iter().zip(&late).any(|(mask, late)| mask & late != 0);
-            if !staged && number(&bits(self.e, field)) != 0 {
-                self.say(&format!(
-                    "        The same value for {} is already burned. Do not change the eFuse.",
-                    field.name
-                ));
+            let (burned, new) = (bits(self.e, field), self.staged_bits(field));
+            if self.check_field(field, &burned, &new, &new)? {
+                for (late, bits) in late.iter_mut().zip(place(field, &new, 8)) {
+                    *late |= bits;
+                }
             }
         }
         if self.adds(&late) { self.program(0, &late) } else { Ok(()) }
@@ -300,6 +384,17 @@ impl<'a> Session<'a> {
     pub fn block(&self, n: usize) -> [u8; 32] {
         read_block(&*self.e, n)
     }
+}
+
+fn read_protected(name: &str) -> String {
+    format!(
+        "{name} is read-protected. The written value can not be read, the eFuse/block looks as all 0.\n        \
+         Burn in this case may damage an already written value."
+    )
+}
+
+fn write_protected(name: &str) -> String {
+    format!("{name} is write-protected. Burn is not possible.")
 }
 
 /// 3/4 coding: no group of six bytes has both burned bits and other bits to burn.

@@ -1,106 +1,98 @@
-//! summary and dump (formats sheet §8.7-8.8).
+//! summary (formats sheet §8.8).
 
 use super::{
     super::{Failure, Workbench},
-    Command,
-    format::{bits, hex, hidden, number, value},
+    args::Command,
+    fields::{Computed, Shown, computed, exists, len, meaning, shown_bits},
+    format::{hex, number, value},
     session::Session,
 };
 use dryburn::{
     Chip,
-    efuse::{Efuse, Field, FieldKind, KeyPurpose, blocks, chip_revision},
+    efuse::{FieldKind, read},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// How a value is shown.
-enum Shown {
-    Bool(bool),
-    Number(u64),
-    Text(String),
+/// One line of the summary.
+struct Row {
+    name: &'static str,
+    block: u8,
+    /// First bit; none for what is computed.
+    bit: Option<u16>,
+    len: u16,
+    category: &'static str,
+    kind: FieldKind,
+    shown: Shown,
+    /// As in JSON.
+    raw: String,
+    /// As in the table; empty for bytes.
+    digits: String,
+    readable: bool,
+    writeable: bool,
+    zero: bool,
 }
 
-/// The meaning of a field's value, in the tool's words.
-fn meaning(session: &Session, field: &Field, bits: &[u8]) -> Shown {
-    let n = number(bits);
-    let text = |t: &str| Shown::Text(t.to_owned());
-    match field.name {
-        "SPI_BOOT_CRYPT_CNT" => text(if n.count_ones() % 2 == 1 { "Enable" } else { "Disable" }),
-        "CODING_SCHEME" => text(match n {
-            0 => "NONE (BLK1-3 len=256 bits)",
-            1 => "3/4 (BLK1-3 len=192 bits)",
-            2 => "REPEAT (BLK1-3 len=128 bits) not supported",
-            _ => "NONE (BLK1-3 len=256 bits)",
-        }),
-        "XPD_SDIO_TIEH" => text(if n == 1 { "3.3V" } else { "1.8V" }),
-        "XTS_KEY_LENGTH_256" if session.e.chip() == Chip::Esp32c2 => {
-            text(if n == 1 { "256 bits key" } else { "128 bits key" })
+fn rows(session: &Session) -> Vec<Row> {
+    let fields = session.e.fields().iter().filter(|f| exists(session, f)).map(|field| {
+        let bits = shown_bits(session, field);
+        let (raw, digits) = match field.kind {
+            FieldKind::Bytes => (format!("0x{}", hex(&bits)), String::new()),
+            _ => (
+                format!("0x{:0width$x}", number(&bits), width = usize::from(field.len).div_ceil(4)),
+                format!("({})", value(field, &bits)),
+            ),
+        };
+        Row {
+            name: field.name,
+            block: field.block,
+            bit: Some(field.bit),
+            len: len(session, field),
+            category: field.category,
+            kind: field.kind,
+            shown: meaning(session, field),
+            raw,
+            digits,
+            readable: !session.read_protected(field),
+            writeable: !session.write_protected(field),
+            zero: bits.iter().all(|b| *b == 0),
         }
-        name if name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H") => {
-            let purpose = KeyPurpose::from_value(session.e.chip(), n as u8);
-            text(purpose.map_or("FORBIDDEN_STATE", KeyPurpose::name))
-        }
-        "MAC" | "CUSTOM_MAC" => {
-            let printed = |order: &[u8]| order.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":");
-            let reversed: Vec<u8> = bits.iter().rev().copied().collect();
-            match (session.e.chip(), field.name) {
-                (Chip::Esp32, "CUSTOM_MAC") => {
-                    Shown::Text(format!("{} {}", printed(bits), crc_note(session, bits, "CUSTOM_MAC_CRC")))
-                }
-                (Chip::Esp32, _) => {
-                    Shown::Text(format!("{} {}", printed(&reversed), crc_note(session, &reversed, "MAC_CRC")))
-                }
-                _ => Shown::Text(format!("{} (OK)", printed(&reversed))),
-            }
-        }
-        _ => match field.kind {
-            FieldKind::Bool => Shown::Bool(n == 1),
-            FieldKind::Uint => Shown::Number(n),
-            FieldKind::Bytes if session.read_protected(field) => Shown::Text(hidden(bits.len())),
-            FieldKind::Bytes => Shown::Text(bits.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")),
+    });
+    let computed = computed(session);
+    let computed = computed.iter().map(|c: &Computed| Row {
+        name: c.name,
+        block: c.block,
+        bit: None,
+        len: c.len,
+        category: c.category,
+        kind: if c.value.is_ok() { FieldKind::Uint } else { FieldKind::Bytes },
+        shown: c.meaning(),
+        raw: c.raw(),
+        digits: match c.value {
+            Ok(n) if !c.len.is_multiple_of(4) => format!("(0b{n:0width$b})", width = usize::from(c.len)),
+            Ok(_) => format!("({})", c.raw()),
+            Err(_) => String::new(),
         },
-    }
+        readable: true,
+        writeable: true,
+        zero: c.value.as_ref().map_or_else(|bytes| bytes.iter().all(|b| *b == 0), |n| *n == 0),
+    });
+    fields.chain(computed).collect()
 }
 
-/// CRC-8, polynomial 0x8C reflected, over the MAC in printed order (formats sheet §8.2).
-fn crc_note(session: &Session, mac: &[u8], field: &str) -> String {
-    let stored = session.field(field).map_or(0, |f| number(&bits(session.e, f)) as u8);
-    let crc = mac
-        .iter()
-        .fold(0_u8, |crc, byte| (0..8).fold(crc ^ byte, |c, _| if c & 1 == 1 { c >> 1 ^ 0x8C } else { c >> 1 }));
-    let verdict = if crc == stored { "OK" } else { "invalid" };
-    format!("(CRC 0x{stored:02x} {verdict})")
-}
-
-/// The fields that summary shows, in table order.
-fn shown_fields(session: &Session, command: &Command) -> Vec<&'static Field> {
+pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Command) -> Result<(), Failure> {
     let wanted = &command.positional;
-    let table = session.e.fields().iter();
-    table
-        .filter(|f| f.category != "calibration" || f.name == "ADC_VREF")
-        .filter(|f| wanted.is_empty() || wanted.iter().any(|name| name == f.name))
-        .filter(|f| !command.flag("--active") || bits(session.e, f).iter().any(|b| *b != 0))
-        .collect()
-}
-
-pub(super) fn summary(session: &mut Session, files: &mut Workbench, command: &Command) -> Result<(), Failure> {
-    let fields = shown_fields(session, command);
+    let mut rows = rows(session);
+    rows.retain(|row| wanted.is_empty() || wanted.iter().any(|name| name == row.name));
+    rows.retain(|row| !command.flag("--active") || !row.zero);
     let text = match command.value("--format").unwrap_or("summary") {
-        "summary" => table(session, &fields),
-        "json" => as_json(session, &fields)?,
+        "summary" => table(session, &rows),
+        "json" => as_json(&rows)?,
         "value_only" => {
-            if command.positional.len() != 1 {
+            if wanted.len() != 1 {
                 return Err(Failure::new("The 'value_only' format can be used exactly for one eFuse."));
             }
-            let Some(field) = fields.first() else {
-                let name = command.positional.first().map_or("", String::as_str);
-                return Err(Failure::new(format!("summary: {} has no eFuse field called {name}", session.e.chip())));
-            };
-            match meaning(session, field, &bits(session.e, field)) {
-                Shown::Bool(b) => python_bool(b).to_owned(),
-                Shown::Number(n) => n.to_string(),
-                Shown::Text(text) => text,
-            }
+            rows.first().map(|row| row.shown.text()).unwrap_or_default()
         }
         other => return Err(Failure::new(format!("summary --format {other}: choose summary, json or value_only"))),
     };
@@ -114,74 +106,90 @@ pub(super) fn summary(session: &mut Session, files: &mut Workbench, command: &Co
     Ok(())
 }
 
-fn python_bool(b: bool) -> &'static str {
-    if b { "True" } else { "False" }
-}
-
-fn table(session: &Session, fields: &[&'static Field]) -> String {
+fn table(session: &Session, rows: &[Row]) -> String {
     let mut out = String::from(
         "EFUSE_NAME (Block) Description  = [Meaningful Value] [Readable/Writeable] (Hex Value)\n\
          ----------------------------------------------------------------------------------------\n",
     );
-    let mut groups: BTreeMap<String, Vec<&Field>> = BTreeMap::new();
-    for field in fields {
-        let title = field.category.split(' ').map(capital).collect::<Vec<_>>().join(" ");
-        groups.entry(title).or_default().push(field);
+    let mut groups: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        let title = row.category.split(' ').map(capital).collect::<Vec<_>>().join(" ");
+        groups.entry(title).or_default().push(row);
     }
-    for (title, fields) in groups {
+    for (title, rows) in groups {
         out.push_str(&format!("{title} fuses:\n"));
-        for field in fields {
-            let bits = bits(session.e, field);
-            let meaning = match meaning(session, field, &bits) {
-                Shown::Bool(b) => python_bool(b).to_owned(),
-                Shown::Number(n) => n.to_string(),
-                Shown::Text(text) => text,
-            };
-            let access = format!(
-                "{}/{}",
-                if session.read_protected(field) { '-' } else { 'R' },
-                if session.write_protected(field) { '-' } else { 'W' }
-            );
-            let raw = if field.kind == FieldKind::Bytes { String::new() } else { format!("({})", value(field, &bits)) };
+        for row in rows {
+            let meaning = row.shown.text();
+            let access = format!("{}/{}", if row.readable { 'R' } else { '-' }, if row.writeable { 'W' } else { '-' });
             let wrap = if meaning.len() > 20 { "\n  " } else { "" };
-            let name = format!("{} (BLOCK{})", field.name, field.block);
-            out.push_str(&format!("{name:<50} {:<50}{wrap} = {meaning} {access} {raw}\n", ""));
+            let name = format!("{} (BLOCK{})", row.name, row.block);
+            if let Some(purpose) = purpose(session, row.name) {
+                out.push_str(&format!("{name}\n  Purpose: {purpose}\n  {:<61}{wrap} = {meaning} {access} \n", ""));
+                continue;
+            }
+            out.push_str(&format!("{name:<50} {:<50}{wrap} = {meaning} {access} {}\n", "", row.digits));
         }
         out.push('\n');
     }
+    out.push_str(flash_voltage(session));
     out
+}
+
+/// The purpose of a key block, on chips that have purposes.
+fn purpose(session: &Session, name: &str) -> Option<String> {
+    let field = session.field(&format!("KEY_PURPOSE_{}", name.strip_prefix("BLOCK_KEY")?))?;
+    Some(meaning(session, field).text())
+}
+
+/// The last line of the table on chips with a flash regulator.
+fn flash_voltage(session: &Session) -> &'static str {
+    let e = &*session.e;
+    let on = |name| read(e, name) == 1;
+    match e.chip() {
+        Chip::Esp32 => match (on("XPD_SDIO_FORCE"), on("XPD_SDIO_REG"), on("XPD_SDIO_TIEH")) {
+            (false, ..) => "Flash voltage (VDD_SDIO) determined by GPIO12 on reset (High for 1.8V, Low/NC for 3.3V)",
+            (true, false, _) => "Flash voltage (VDD_SDIO) internal regulator disabled by efuse.",
+            (true, true, false) => "Flash voltage (VDD_SDIO) set to 1.8V by efuse.",
+            (true, true, true) => "Flash voltage (VDD_SDIO) set to 3.3V by efuse.",
+        },
+        Chip::Esp32s2 | Chip::Esp32s3 => match (on("VDD_SPI_FORCE"), on("VDD_SPI_XPD"), on("VDD_SPI_TIEH")) {
+            (false, ..) => {
+                "Flash voltage (VDD_SPI) determined by GPIO45 on reset (GPIO45=High: VDD_SPI pin is powered from internal 1.8V LDO\nGPIO45=Low or NC: VDD_SPI pin is powered directly from VDD3P3_RTC_IO via resistor Rspi. Typically this voltage is 3.3 V)."
+            }
+            (true, false, _) => "Flash voltage (VDD_SPI) internal regulator disabled by efuse.",
+            (true, true, false) => "Flash voltage (VDD_SPI) set to 1.8V by efuse.",
+            (true, true, true) => "Flash voltage (VDD_SPI) set to 3.3V by efuse.",
+        },
+        _ => "",
+    }
 }
 
 fn capital(word: &str) -> String {
     let mut chars = word.chars();
-    chars.next().map_or(String::new(), |c| c.to_ascii_uppercase().to_string() + chars.as_str())
+    chars.next().map_or(String::new(), |c| c.to_ascii_uppercase().to_string() + &chars.as_str().to_ascii_lowercase())
 }
 
-fn as_json(session: &Session, fields: &[&'static Field]) -> Result<String, Failure> {
+fn as_json(rows: &[Row]) -> Result<String, Failure> {
     let mut all = BTreeMap::new();
-    for field in fields {
-        let bits = bits(session.e, field);
-        let kind = match field.kind {
+    for row in rows {
+        let kind = match row.kind {
             FieldKind::Bool => "bool".to_owned(),
-            FieldKind::Uint => format!("uint:{}", field.len),
-            FieldKind::Bytes => format!("bytes:{}", field.len / 8),
+            FieldKind::Uint => format!("uint:{}", row.len),
+            FieldKind::Bytes => format!("bytes:{}", row.len / 8),
         };
-        let raw = match field.kind {
-            FieldKind::Bytes => format!("0x{}", hex(&bits)),
-            _ => format!("0x{:0width$x}", number(&bits), width = usize::from(field.len).div_ceil(4)),
-        };
-        let meaning = match meaning(session, field, &bits) {
-            Shown::Bool(b) => Value::Bool(b),
-            Shown::Number(n) => n.into(),
-            Shown::Text(text) => text.into(),
+        let shown: Value = match &row.shown {
+            Shown::Bool(b) => (*b).into(),
+            Shown::Number(n) => (*n).into(),
+            Shown::Real(x) => (*x).into(),
+            Shown::Text(text) => text.as_str().into(),
         };
         all.insert(
-            field.name,
+            row.name,
             json!({
-                "bit_len": field.len, "block": field.block, "category": field.category, "description": "",
-                "efuse_type": kind, "name": field.name, "pos": field.bit % 32, "raw_value": raw,
-                "readable": !session.read_protected(field), "value": meaning, "word": field.bit / 32,
-                "writeable": !session.write_protected(field),
+                "bit_len": row.len, "block": row.block, "category": row.category, "description": "",
+                "efuse_type": kind, "name": row.name, "pos": row.bit.map(|bit| bit % 32), "raw_value": row.raw,
+                "readable": row.readable, "value": shown, "word": row.bit.map(|bit| bit / 32),
+                "writeable": row.writeable,
             }),
         );
     }
@@ -190,85 +198,4 @@ fn as_json(session: &Session, fields: &[&'static Field]) -> Result<String, Failu
     let mut writer = serde_json::Serializer::with_formatter(&mut out, pretty);
     serde::Serialize::serialize(&all, &mut writer)?;
     Ok(String::from_utf8_lossy(&out).into_owned())
-}
-
-/// The words of each block that dump shows: with 3/4 coding the ESP32's key blocks have six.
-fn dumped(session: &Session) -> Vec<Vec<u32>> {
-    let e = &*session.e;
-    let short = e.chip() == Chip::Esp32 && dryburn::efuse::read(e, "CODING_SCHEME") == 1;
-    let len = |n: usize| if short && n > 0 { 6 } else { e.words(n) };
-    (0..blocks(e.chip()).len()).map(|n| (0..len(n)).map(|w| e.read_word(n, w)).collect()).collect()
-}
-
-pub(super) fn dump(session: &mut Session, files: &mut Workbench, command: &Command) -> Result<(), Failure> {
-    let words = dumped(session);
-    let bytes: Vec<Vec<u8>> = words.iter().map(|b| b.iter().flat_map(|w| w.to_le_bytes()).collect()).collect();
-    match (command.value("--format").unwrap_or("default"), command.value("--file-name")) {
-        ("default", None) => {
-            for (n, (block, words)) in blocks(session.e.chip()).iter().zip(&words).enumerate() {
-                let words = words.iter().map(|w| format!("{w:08x}")).collect::<Vec<_>>().join(" ");
-                // the ESP32's block 2 has two other names, cut to the column
-                let alias = block.aliases.join(" ").chars().take(16).collect::<String>();
-                session.say(&format!("{:<15} ({alias:<16}) [{n:<2}] dump: {words}", block.name));
-            }
-        }
-        ("split" | "joint", None) => {
-            for block in &bytes {
-                session.say(&hex(block));
-            }
-        }
-        ("joint", Some(name)) => {
-            files.write(name, &bytes.concat())?;
-            session.say(&format!("Dump eFuse blocks -> {name}"));
-        }
-        ("split" | "default", Some(name)) => {
-            let (stem, extension) = name.rsplit_once('.').map_or((name, String::new()), |(s, e)| (s, format!(".{e}")));
-            for (n, block) in bytes.iter().enumerate() {
-                let file = format!("{stem}{n}{extension}");
-                files.write(&file, block)?;
-                session.say(&format!("Dump eFuse block{n} -> {file}"));
-            }
-        }
-        ("token", name) => {
-            let token = token(session, &bytes);
-            match name {
-                Some(name) => {
-                    files.write(name, token.as_bytes())?;
-                    session.say(&format!("eFuse token dump -> {name}"));
-                }
-                None => session.say(&token),
-            }
-        }
-        (other, _) => {
-            return Err(Failure::new(format!("dump --format {other}: choose default, split, joint or token")));
-        }
-    }
-    Ok(())
-}
-
-/// `EFSR:<chip>:<revision>:<block 0>:…:<errors>:<CRC-32>`.
-fn token(session: &Session, blocks: &[Vec<u8>]) -> String {
-    let mut out = format!("EFSR:{}:{:03}:", session.e.chip(), chip_revision(&*session.e).0);
-    for block in blocks {
-        if block.iter().any(|b| *b != 0) {
-            out.push_str(&base64url(block));
-        }
-        out.push(':');
-    }
-    out.push(':');
-    let crc = crc32fast::hash(out.as_bytes()).to_le_bytes();
-    out.push_str(&base64url(&crc));
-    out
-}
-
-fn base64url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let n = (0..3).fold(0_usize, |n, i| n << 8 | usize::from(chunk.get(i).copied().unwrap_or(0)));
-        for i in 0..=chunk.len() {
-            out.push(char::from(DIGITS[n >> (18 - 6 * i) & 63]));
-        }
-    }
-    out
 }

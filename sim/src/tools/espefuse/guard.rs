@@ -1,0 +1,53 @@
+//! The guard that no vendor tool has: eFuses burn once, and this board knows what lies in its flash.
+//!
+//! Before bits are burned on a board that starts an app, the burn is rehearsed on a copy: the copy is powered on twice, as
+//! what bricks a board may be the eFuses that a first boot burns by itself. Where the copy no longer starts an app, nothing
+//! is burned and the log says why; `--force` burns all the same.
+
+use super::Failure;
+use crate::{
+    device::{Device, PowerCycle, Watch},
+    efuse::Efuses,
+    rom::Rom,
+    uart,
+};
+use dryburn::efuse::security;
+use std::fmt::Write;
+
+/// Lines of the log that are shown.
+const SHOWN: usize = 4;
+
+/// Refuses eFuses `after` on a board that would no longer start its app with them.
+///
+/// # Errors
+/// Status 2, with the last lines of the boot that fails.
+pub(super) fn check(board: &Device, after: &Efuses) -> Result<(), Failure> {
+    if board.efuses == *after || !board.clone().power_on(Watch::UntilSettled).runs_an_app() {
+        return Ok(());
+    }
+    let mut copy = board.clone();
+    copy.efuses = after.clone();
+    for which in ["next", "second next"] {
+        let cycle = copy.power_on(Watch::UntilSettled);
+        if !cycle.runs_an_app() {
+            return Err(Failure::new(refusal(which, &copy, &cycle)));
+        }
+    }
+    Ok(())
+}
+
+fn refusal(which: &str, board: &Device, cycle: &PowerCycle) -> String {
+    let rom = Rom::of(board.chip(), security::chip_revision(&board.efuses));
+    let (log, remark) = uart::render_cycle(cycle, rom);
+    let lines: Vec<&str> = log.lines().filter(|line| !line.is_empty()).collect();
+    let mut text =
+        format!("nothing was burned: the board starts its app now, and would not at the {which} power-on:\n");
+    for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
+        let _ = writeln!(text, "    {line}");
+    }
+    if let Some(remark) = remark {
+        let _ = writeln!(text, "    --- {remark}");
+    }
+    text += "Bring the flash in line with the new eFuses first, or add --force to burn all the same.";
+    text
+}

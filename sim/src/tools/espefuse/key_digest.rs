@@ -1,0 +1,28 @@
+//! Keys in PEM files: the digest of a public key as eFuses hold it (formats sheet §7.3), and the number of an ECDSA private key.
+
+use super::super::Failure;
+use dryburn::secure_boot::sign::{KeyError, PublicKey, SigningKey};
+
+/// The SHA-256 of a public key as a Secure Boot v2 signature block holds it; from a private key its public half.
+pub(super) fn digest(file: &[u8]) -> Result<[u8; 32], Failure> {
+    let text = text(file)?;
+    match SigningKey::from_pem(text) {
+        Ok(key) => Ok(key.public()?.digest()),
+        Err(KeyError::WrongKind { .. }) => Ok(PublicKey::from_pem(text)?.digest()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The private number of an ECDSA key, big-endian, as long as the curve asks for.
+pub(super) fn private_number(file: &[u8]) -> Result<Vec<u8>, Failure> {
+    let key = SigningKey::from_pem(text(file)?)?;
+    // the vendor's tool falls over an RSA key, with status 1
+    let number = key
+        .private_number()
+        .ok_or_else(|| Failure { text: "an RSA key, expected a private ECDSA key in PEM format".into(), status: 1 })?;
+    Ok(number.to_vec())
+}
+
+fn text(file: &[u8]) -> Result<&str, Failure> {
+    std::str::from_utf8(file).map_err(|_| KeyError::NotPem.into())
+}

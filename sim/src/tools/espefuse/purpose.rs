@@ -1,0 +1,83 @@
+//! Key purposes as burn-key and burn-efuse take them: those of the chip, and the values that some chips leave to the user.
+
+use dryburn::{Chip, efuse::KeyPurpose};
+
+/// One purpose under the name that was given.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Purpose {
+    pub name: String,
+    pub value: u8,
+    /// Software must not read the key.
+    pub secret: bool,
+    /// The key lies byte-reversed in its block.
+    pub reversed: bool,
+}
+
+/// The values without a meaning of the vendor's, and the last of them, which CUSTOM_MAX stands for.
+fn custom(chip: Chip) -> (&'static [u8], u8) {
+    const HIGH: [u8; 18] = [2, 3, 13, 14, 15, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31];
+    const C5: [u8; 17] = [2, 3, 13, 14, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31];
+    match chip {
+        Chip::Esp32c5 => (&C5, 31),
+        Chip::Esp32c6 => (&[2, 3, 12, 13, 14, 15], 15),
+        Chip::Esp32p4 => (HIGH.get(2..).unwrap_or(&[]), 31),
+        _ => (&[], 0),
+    }
+}
+
+/// The purpose called `name` on a chip with purposes; not XTS_AES_256_KEY and ECDSA_KEY_P384, which stand for two.
+pub(super) fn find(chip: Chip, name: &str) -> Option<Purpose> {
+    let known = if name == "ECDSA_KEY_P256" && !custom(chip).0.is_empty() && chip != Chip::Esp32c6 {
+        Some(KeyPurpose::EcdsaKey)
+    } else {
+        KeyPurpose::from_name(chip, name)
+    };
+    if let Some(purpose) = known {
+        return Some(Purpose {
+            name: name.into(),
+            value: purpose.value_on(chip)?,
+            secret: purpose.is_secret(),
+            reversed: purpose.is_xts() || name.starts_with("ECDSA_KEY"),
+        });
+    }
+    let number = name.strip_prefix("CUSTOM_").map(|n| n.strip_prefix("DIGEST_").unwrap_or(n))?;
+    let (values, last) = custom(chip);
+    let value = if number == "MAX" { last } else { number.parse().ok()? };
+    let known = values.contains(&value) && (number == "MAX" || number == value.to_string());
+    known.then(|| Purpose { name: name.into(), value, secret: false, reversed: false })
+}
+
+/// The name that the tool shows for a value.
+pub(super) fn name_of(chip: Chip, value: u8) -> String {
+    if value == 1 && matches!(chip, Chip::Esp32c5 | Chip::Esp32p4) {
+        return "ECDSA_KEY_P256".into();
+    }
+    match KeyPurpose::from_value(chip, value) {
+        Some(purpose) => purpose.name().into(),
+        None if custom(chip).0.contains(&value) => format!("CUSTOM_{value}"),
+        None => "FORBIDDEN_STATE".into(),
+    }
+}
+
+/// Whether the value can be named.
+pub(super) fn has_value(chip: Chip, value: u8) -> bool {
+    KeyPurpose::from_value(chip, value).is_some() || custom(chip).0.contains(&value)
+}
+
+/// All names, for refusals.
+pub(super) fn names(chip: Chip) -> Vec<String> {
+    let mut all: Vec<String> = KeyPurpose::all(chip).map(|p| p.name().to_owned()).collect();
+    if KeyPurpose::all(chip).any(|p| p == KeyPurpose::XtsAes256Key1) {
+        all.push("XTS_AES_256_KEY".into());
+    }
+    if matches!(chip, Chip::Esp32c5 | Chip::Esp32p4) {
+        all.extend(["ECDSA_KEY_P256".into(), "ECDSA_KEY_P384".into()]);
+    }
+    for value in custom(chip).0 {
+        all.extend([format!("CUSTOM_{value}"), format!("CUSTOM_DIGEST_{value}")]);
+    }
+    if !custom(chip).0.is_empty() {
+        all.extend(["CUSTOM_MAX".into(), "CUSTOM_DIGEST_MAX".into()]);
+    }
+    all
+}
