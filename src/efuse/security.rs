@@ -155,21 +155,26 @@ pub fn key_block_number(chip: Chip, key_block: u8) -> usize {
     usize::from(key_block).saturating_add(if chip == Chip::Esp32c2 { 3 } else { 4 })
 }
 
+/// A digest that has its place without a purpose field: all zeros mean that none was burned, or that it may not be read.
+fn burned(digest: [u8; 32]) -> Option<[u8; 32]> {
+    (digest != [0; 32]).then_some(digest)
+}
+
 /// The trusted public-key digests as software reads them (all zeros where read-protected).
 ///
 /// `None`: no key block has that purpose, or it is revoked (SECURE_BOOT_KEY_REVOKEn). ESP32: block 2 is the only one. C2:
-/// the upper half of BLOCK_KEY0 is the only one, 16 bytes followed by 16 zeros.
+/// the upper half of BLOCK_KEY0 is the only one, 16 bytes followed by 16 zeros. Both count as not burned when all zero.
 pub fn secure_boot_digests<E: Efuse + ?Sized>(e: &E) -> [Option<[u8; 32]>; 3] {
     use KeyPurpose::{SecureBootDigest0, SecureBootDigest1, SecureBootDigest2};
     match e.chip() {
-        Chip::Esp32 => [Some(read_block(e, 2)), None, None],
+        Chip::Esp32 => [burned(read_block(e, 2)), None, None],
         Chip::Esp32c2 => {
             let block = read_block(e, 3);
             let mut digest = [0; 32];
             for (to, from) in digest.iter_mut().zip(block.iter().skip(16)) {
                 *to = *from;
             }
-            [Some(digest), None, None]
+            [burned(digest), None, None]
         }
         chip => [
             (SecureBootDigest0, "SECURE_BOOT_KEY_REVOKE0"),
