@@ -104,10 +104,8 @@ pub(super) fn security(uart: &mut Uart<'_>, event: &Event) {
         E::BlowingSecureBoot => uart.info(v2, "blowing secure boot efuse..."),
         E::EnablingSecureDownload => uart.info(sb, "Enabling Security download mode..."),
         E::DownloadModeKept => uart.warn(sb, "UART ROM Download mode kept enabled - SECURITY COMPROMISED"),
-        E::DisablingDownloadMode => uart.info(sb, "Disable ROM Download mode..."),
         E::DisablingJtag if uart.chip == Chip::Esp32 => uart.info(sb, "Disable JTAG..."),
         E::DisablingJtag => uart.info(sb, "Disable hardware & software JTAG..."),
-        E::JtagKept => uart.warn(sb, "Not disabling JTAG - SECURITY COMPROMISED"),
         E::DisablingBasic => uart.info(sb, "Disable ROM BASIC interpreter fallback..."),
         E::PreventingReadDisable => uart.info(sb, "Prevent read disabling of additional efuses..."),
         E::AllowingReadDisable => {
