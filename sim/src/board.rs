@@ -4,6 +4,8 @@
 //! Both also lie in the scenario's folder as `bootloader.bin` and `partition-table.bin`, so that commands can encrypt and
 //! flash them.
 
+mod provision;
+
 use crate::{
     cli,
     config::Config,
@@ -62,11 +64,21 @@ impl Desk {
         let device = self.bench.device.as_mut().ok_or_else(no_board)?;
         device.config = config;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["provision", words @ ..] => return provision::provision(&mut self.bench, words),
+            ["flash", words @ ..] => return provision::flash(&mut self.bench, words),
+            _ => {}
+        }
+        let device = self.bench.device.as_mut().ok_or_else(no_board)?;
         let (power_on, watch) = match words.as_slice() {
             ["power-on"] => (true, Watch::UntilSettled),
             ["reset"] => (false, Watch::UntilSettled),
             [verb @ ("power-on" | "reset"), "--resets", n] => (*verb == "power-on", resets(n)?),
-            _ => return Err(Failure::new("device: the board can `power-on` and `reset`, both with `--resets N`")),
+            _ => {
+                return Err(Failure::new(
+                    "device: the board can `power-on` and `reset`, both with `--resets N`, `provision` and `flash`",
+                ));
+            }
         };
         let rom = Rom::of(device.chip(), security::chip_revision(&device.efuses));
         let cycle = if power_on { device.power_on(watch) } else { device.reset(watch) };
