@@ -152,7 +152,7 @@ impl Script<'_> {
     /// What encryption in place would encrypt: otadata, app partitions, and those with the flag (behaviour sheet §3).
     fn encrypted_partitions(&self, table_offset: u32, flash_size: u32) -> Result<Vec<partition::Entry>, Failure> {
         let device = self.bench.device.as_ref().ok_or_else(|| Failure::new("no board on the desk"))?;
-        let mut table = vec![0; partition::TABLE_SIZE as usize];
+        let mut table = vec![0; partition::TABLE_SIZE];
         device.flash.read(table_offset, &mut table)?;
         let verified = partition::verify(&table, flash_size)?;
         let entries = verified.bootloader_entries(&table);
