@@ -10,7 +10,7 @@ use super::{
 };
 use dryburn::{
     Chip,
-    efuse::{Block, Field, KeyPurpose, blocks, read, security::key_blocks},
+    efuse::{Block, Field, blocks, read, security::key_blocks},
 };
 
 /// One key on its way into a block.
@@ -55,7 +55,7 @@ impl Protect {
             read: !no_protect && !command.flag("--no-read-protect"),
             write: !no_protect && !command.flag("--no-write-protect"),
             no_protect,
-            force: Force { on: command.forced(), hint: true },
+            force: Force { hint: true },
         })
     }
 }
@@ -411,11 +411,7 @@ fn set_purpose(session: &mut Session, number: u8, purpose: Purpose, force: Force
         }
         let shown = purpose::name_of(chip, old);
         session.say(&format!("        '{name}': '{shown}' -> '{new}'."));
-        if number == 5 && broken_in_block_5(chip, value) {
-            return Err(Failure::new(format!(
-                "{name} can not have {new} key due to a hardware bug (please see TRM for more details)"
-            )));
-        }
+        purpose::check_block_5(chip, &name, value)?;
         let high: Option<&Field> = session.field(&format!("{name}_H"));
         if field.len < 8 && value >> field.len != 0 && high.is_none() {
             let (len, last) = (field.len, (1_u32 << field.len) - 1);
@@ -441,10 +437,4 @@ fn set_purpose(session: &mut Session, number: u8, purpose: Purpose, force: Force
         session.protect("WR_DIS", bit)?;
     }
     Ok(())
-}
-
-/// Chips whose hardware cannot take a flash encryption key from BLOCK_KEY5 (as espefuse 5.6 refuses it).
-fn broken_in_block_5(chip: Chip, value: u8) -> bool {
-    KeyPurpose::from_value(chip, value).is_some_and(KeyPurpose::is_xts)
-        && matches!(chip, Chip::Esp32s3 | Chip::Esp32c3 | Chip::Esp32c6 | Chip::Esp32h2)
 }

@@ -121,7 +121,7 @@ fn run_on(
     let mut session = Session::new(efuses, burns > 1);
     session.no_postpone = options.no_postpone;
     session.virt = options.virt;
-    session.forced = commands.iter().any(Command::forced);
+    session.forced = commands.iter().rev().find_map(Command::forcing).unwrap_or(false);
     session.show_token = commands.iter().any(|c| c.flag("--show-token"));
     let result = run_all(&mut session, files, commands, burns > 0);
     let out = session.out;

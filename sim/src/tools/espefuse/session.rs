@@ -28,8 +28,6 @@ const POSTPONED: &[&str] = &[
 /// What a command says about protected or burned targets.
 #[derive(Clone, Copy)]
 pub(super) struct Force {
-    /// Go on regardless.
-    pub on: bool,
     /// Mention the option in refusals.
     pub hint: bool,
 }
@@ -46,7 +44,7 @@ pub(super) struct Session<'a> {
     pub burned: bool,
     /// Burn all of block 0 at once.
     pub no_postpone: bool,
-    /// Some command of the line has --force-write-always: it counts for all of them.
+    /// The last command of the line that could have --force-write-always has it: that counts for all of them.
     pub forced: bool,
     /// A `--virt` file, not a board.
     pub virt: bool,
@@ -58,7 +56,7 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub fn new(e: &'a mut Efuses, batch: bool) -> Self {
         let staged = (0..blocks(e.chip()).len()).map(|n| vec![0; e.words(n)]).collect();
-        let force = Force { on: false, hint: false };
+        let force = Force { hint: false };
         let out = String::from("espefuse v5.6.0\n");
         let (no_postpone, show_token, virt, forced) = (false, false, false, false);
         Self { e, staged, out, batch, wants_burn: false, burned: false, no_postpone, forced, virt, show_token, force }
@@ -128,7 +126,7 @@ impl<'a> Session<'a> {
 
     /// Refuses, or goes on where that was forced.
     fn object(&mut self, text: &str) -> Result<(), Failure> {
-        if !self.force.on && !self.forced {
+        if !self.forced {
             let hint = if self.force.hint { FORCE_HINT } else { "" };
             return Err(Failure::new(format!("        {text}{hint}")));
         }
@@ -340,7 +338,12 @@ impl<'a> Session<'a> {
         let names = format!("{} (['{}'])", block.name, block.aliases.first().unwrap_or(&block.name));
         if block.read_disable.iter().any(|bit| self.disabled("RD_DIS", *bit)) {
             self.say(&format!("{names} is read-protected. Read back the burn value is not possible."));
-            return Ok(());
+            if now.iter().all(|word| *word == 0) {
+                return Ok(());
+            }
+            // of the C2's block the two halves are protected one by one
+            let shown: String = now.iter().rev().map(|word| format!("{word:08x}")).collect();
+            return Err(Failure::new(format!("The {} is read-protected but not all '0' ({shown})", block.name)));
         }
         if n == 0 {
             return Ok(()); // the tool does not insist on the single bits of block 0

@@ -292,3 +292,49 @@ fn the_token_equals_the_vendors() {
     let text = ok(&mut bench, "espefuse dump --format token");
     assert!(text.contains("EFSR:esp32c3:000:AwAAAAAAAAAAAAAAAAAAAADAAAAAAAAA::::::::::::x-VuRA\n"), "{text}");
 }
+
+/// As observed of espefuse 5.6: of several commands with --force-write-always the last one's word counts for all.
+#[test]
+fn force_write_always_is_what_the_last_command_says() {
+    let (_dir, mut bench) = desk();
+    for (line, status) in [
+        ("burn-bit BLOCK3 2", 2),
+        ("burn-bit BLOCK3 2 --force-write-always", 0),
+        ("burn-bit BLOCK3 2 --force-write-always burn-bit BLOCK0 50", 2),
+        ("burn-bit BLOCK3 2 burn-bit BLOCK0 50 --force-write-always", 0),
+        // these have no such option
+        ("burn-bit BLOCK3 2 --force-write-always burn-efuse SECURE_VERSION 1", 0),
+        ("burn-bit BLOCK3 2 --force-write-always write-protect-efuse SECURE_VERSION", 0),
+    ] {
+        bench.device = Some(board(Efuses::new(Chip::Esp32c3)));
+        ok(&mut bench, "espefuse burn-bit BLOCK3 1");
+        let out = exec(&mut bench, &format!("espefuse {line}"));
+        assert_eq!(out.status, status, "{line}\n{}", out.text);
+    }
+}
+
+/// As observed of espefuse 5.6, each found by the random comparison.
+#[test]
+fn burn_efuse_in_its_corners() {
+    let (_dir, mut bench) = desk();
+    bench.device = Some(board(Efuses::new(Chip::Esp32c2)));
+    ok(&mut bench, "espefuse burn-efuse CUSTOM_MAC aa:cd:ef:01:02:03");
+    assert_eq!(read(bench.efuses_mut().unwrap(), "CUSTOM_MAC_USED"), 0);
+    ok(&mut bench, "espefuse burn-custom-mac aa:cd:ef:01:02:03");
+    assert_eq!(read(bench.efuses_mut().unwrap(), "CUSTOM_MAC_USED"), 1);
+
+    // only the value that counts has to fit
+    bench.device = Some(board(Efuses::new(Chip::Esp32)));
+    let out = exec(&mut bench, "espefuse burn-efuse SECURE_VERSION 0x100000000");
+    assert!(out.status == 2 && out.text.contains("4294967296 is too large"), "{}", out.text);
+    ok(&mut bench, "espefuse burn-efuse SECURE_VERSION 0x100000000 SECURE_VERSION 1");
+
+    bench.device = Some(board(Efuses::new(Chip::Esp32s3)));
+    let out = exec(&mut bench, "espefuse burn-efuse KEY_PURPOSE_5 4");
+    assert!(out.status == 2 && out.text.contains("can not have XTS_AES_128_KEY key"), "{}", out.text);
+
+    bench.device = Some(board(Efuses::new(Chip::Esp32c5)));
+    ok(&mut bench, "espefuse burn-efuse BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_LO");
+    ok(&mut bench, "espefuse burn-efuse BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_LO");
+    assert_eq!(read(bench.efuses_mut().unwrap(), "BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_LO"), 3);
+}
