@@ -38,7 +38,6 @@ impl<R: CryptoRng> Unwrap for RsaKey<R> {
     fn unwrap_key(&mut self, wrapped: &[u8; WRAPPED_SIZE]) -> Result<ContentKey, UnwrapError> {
         let key = self.key.decrypt_blinded(&mut self.rng, Pkcs1v15Encrypt, wrapped).map_err(|_| UnwrapError::Rsa)?;
         let key = Zeroizing::new(key);
-        let found = key.len();
-        key.as_slice().try_into().map(ContentKey::new).map_err(|_| UnwrapError::KeyLength { found })
+        key.as_slice().try_into().map(ContentKey::new).map_err(|_| UnwrapError::Rsa)
     }
 }

@@ -45,17 +45,13 @@ impl<U: Unwrap + ?Sized> Unwrap for &mut U {
 /// Why the AES key cannot be taken out of a header. Offsets count bytes from the start of the envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnwrapError {
-    /// The RSA ciphertext does not decrypt to padding and a key.
+    /// The RSA ciphertext does not decrypt to an AES key. One ciphertext in some hundreds that is wrapped for another key
+    /// decrypts to *some* 32 bytes, as the `rsa` crate answers wrong padding with noise; then the tag does not match.
     #[error(
-        "the 384 bytes at offset 0x4 do not decrypt with this RSA key: sealed for another key, for ECIES, or changed"
+        "the 384 bytes at offset 0x4 do not decrypt to an AES key with this RSA key: sealed for another key, for ECIES, or \
+         changed"
     )]
     Rsa,
-    /// RSA decrypts, and to something that is no AES-256 key.
-    #[error("the RSA ciphertext at offset 0x4 holds {found} bytes, expected an AES key of 32")]
-    KeyLength {
-        /// Length found in bytes.
-        found: usize,
-    },
     /// The server's public key is no point of P-256.
     #[error("the 64 bytes at offset 0x4 are no point of P-256: sealed for an RSA key, or changed")]
     NotOnCurve,
