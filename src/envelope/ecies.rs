@@ -89,15 +89,15 @@ impl fmt::Debug for EciesKey {
 
 impl Unwrap for EciesKey {
     fn unwrap_key(&mut self, wrapped: &[u8; WRAPPED_SIZE]) -> Result<ContentKey, UnwrapError> {
+        let mut sec1 = [4; 65];
+        sec1.iter_mut().skip(1).zip(wrapped).for_each(|(to, from)| *to = *from);
+        let server = PublicKey::from_sec1_bytes(&sec1).map_err(|_| UnwrapError::NotOnCurve)?;
         // offsets in the field are those in the header less 4
         let zeros = ECIES_ZEROS.saturating_sub(4);
         let tail = wrapped.get(zeros..).unwrap_or(&[]);
         if let Some((at, found)) = tail.iter().enumerate().find(|(_, byte)| **byte != 0) {
             return Err(UnwrapError::EciesZeros { offset: ECIES_ZEROS.saturating_add(at), found: *found });
         }
-        let mut sec1 = [4; 65];
-        sec1.iter_mut().skip(1).zip(wrapped).for_each(|(to, from)| *to = *from);
-        let server = PublicKey::from_sec1_bytes(&sec1).map_err(|_| UnwrapError::NotOnCurve)?;
         let salt = bytes::array(wrapped, 64).unwrap_or([0; 32]);
         content_key(&self.0, &server, &salt)
     }
