@@ -49,7 +49,7 @@ struct Open {
     #[command(flatten)]
     key: Key,
     /// AES-CBC: write what nothing proves, to verify the app's signature afterwards
-    #[arg(long, requires = "cbc_key")]
+    #[arg(long, conflicts_with_all = ["key", "hmac_key"])]
     unproven: bool,
     /// Envelope to read
     input: String,
