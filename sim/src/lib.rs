@@ -12,7 +12,7 @@
 //! | [`rom`] | the first-stage bootloader in mask ROM |
 //! | [`bootloader`] | the flow of ESP-IDF's second stage |
 //! | [`uart`] | events to the exact line that a given ESP-IDF version prints |
-//! | [`tools`] | esptool, espsecure, espefuse, gen_esp32part, openssl ecparam |
+//! | [`tools`] | esptool, espsecure, espefuse, gen_esp32part, esp_enc_img_gen, openssl ecparam |
 //! | [`scenario`] | Markdown documents that run |
 //! | [`report`] | results for people and machines |
 //! | [`strategy`] | proptest strategies for everything above |
