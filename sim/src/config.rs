@@ -1,6 +1,7 @@
 //! How a bootloader was built: its sdkconfig, and the ESP-IDF release.
 
 use crate::tools::{Failure, Workbench};
+use dryburn::{Chip, Revision, SecureBootScheme, chip::FlashCipher};
 use std::{collections::BTreeMap, fmt};
 
 /// The sdkconfig options that were given, by name without `CONFIG_`. Options that were not given have ESP-IDF's default.
@@ -114,6 +115,53 @@ impl Config {
     /// Built with Secure Boot v2. (`SECURE_BOOT_V2_ENABLED`)
     pub fn secure_boot_v2(&self) -> bool {
         self.is_set("SECURE_BOOT_V2_ENABLED")
+    }
+
+    /// The scheme that Secure Boot v2 was built with: RSA where the silicon has it, else ECDSA, unless
+    /// `SECURE_SIGNED_APPS_RSA_SCHEME` or `SECURE_SIGNED_APPS_ECDSA_V2_SCHEME` says so; the curve is P-256 unless
+    /// `SECURE_BOOT_ECDSA_KEY_LEN_192_BITS` or `SECURE_BOOT_ECDSA_KEY_LEN_384_BITS` is set. (ESP-IDF's Kconfig.)
+    pub fn secure_boot_v2_scheme(&self, chip: Chip, revision: Revision) -> SecureBootScheme {
+        use SecureBootScheme::{V2EcdsaP192, V2EcdsaP256, V2EcdsaP384, V2Rsa3072};
+        let has_rsa = chip.spec_at(revision).secure_boot.contains(&V2Rsa3072);
+        let rsa = if has_rsa {
+            !self.is_set("SECURE_SIGNED_APPS_ECDSA_V2_SCHEME")
+        } else {
+            self.is_set("SECURE_SIGNED_APPS_RSA_SCHEME")
+        };
+        match (rsa, self.is_set("SECURE_BOOT_ECDSA_KEY_LEN_192_BITS")) {
+            (true, _) => V2Rsa3072,
+            (false, true) => V2EcdsaP192,
+            (false, false) if self.is_set("SECURE_BOOT_ECDSA_KEY_LEN_384_BITS") => V2EcdsaP384,
+            (false, false) => V2EcdsaP256,
+        }
+    }
+
+    /// Refuses options that ESP-IDF's Kconfig does not offer for this silicon.
+    ///
+    /// # Errors
+    /// Secure Boot v2 with a scheme that the silicon does not have, XTS-AES-256 keys where it has none.
+    pub fn check(&self, chip: Chip, revision: Revision) -> Result<(), Failure> {
+        let spec = chip.spec_at(revision);
+        let scheme = self.secure_boot_v2_scheme(chip, revision);
+        if self.secure_boot_v2() && !spec.secure_boot.contains(&scheme) {
+            let known: Vec<String> = spec.secure_boot.iter().map(|s| format!("{s:?}")).collect();
+            return Err(Failure::new(format!(
+                "SECURE_BOOT_V2_ENABLED: a bootloader with {scheme:?} cannot be built for {chip} {revision}, which has {}; \
+                 set SECURE_SIGNED_APPS_RSA_SCHEME or SECURE_SIGNED_APPS_ECDSA_V2_SCHEME, \
+                 SECURE_BOOT_ECDSA_KEY_LEN_…_BITS, or the chip's revision",
+                known.join(", ")
+            )));
+        }
+        let offered = match spec.flash_cipher {
+            FlashCipher::Xts { aes256, .. } => aes256,
+            FlashCipher::AddressTweakedAes256 => false,
+        };
+        if self.flash_encryption() && self.is_set("SECURE_FLASH_ENCRYPTION_AES256") && !offered {
+            return Err(Failure::new(format!(
+                "SECURE_FLASH_ENCRYPTION_AES256: {chip} has no XTS-AES-256 keys in eFuse; leave it out"
+            )));
+        }
+        Ok(())
     }
 
     /// Built with flash encryption. (`SECURE_FLASH_ENC_ENABLED`, `FLASH_ENCRYPTION_ENABLED` in ESP-IDF 3)
