@@ -3,6 +3,8 @@
 //! Sources: formats sheet §0 (chip table), §1.2-1.3 (headers, memory ranges), §7.3 (key digests). Ranges are half-open,
 //! addresses are CPU addresses, sizes are in bytes.
 
+#![allow(clippy::single_range_in_vec_init, reason = "lists of address ranges, some with one member")]
+
 use core::{fmt, ops::Range, str::FromStr};
 
 /// A chip family member that ESP-IDF builds for.
@@ -233,7 +235,6 @@ const P4: Spec = Spec {
 };
 
 /// One row per chip, or several in the order of revisions: the ESP32, the C5 and the P4 learned secure boot schemes later.
-#[allow(clippy::single_range_in_vec_init, reason = "lists of address ranges, some with one member")]
 pub const ROWS: &[Spec] = &[
     ESP32,
     Spec { from_revision: Revision(300), secure_boot: &[V1, V2Rsa3072], key_digests: 1, ..ESP32 },
