@@ -148,6 +148,16 @@ fn secure_boot_v2() {
 }
 
 #[test]
+fn secure_boot_v2_of_the_esp32() {
+    // BLOCK2 (8), RD_DIS (0)
+    let ones = ["ABS_DONE_1", "JTAG_DISABLE", "CONSOLE_DEBUG_DISABLE"];
+    let mut found = burned(Chip::Esp32, Revision::new(3, 0), Some("rsa3072_a.pem"), SECURE_BOOT);
+    // the revision that the factory burned
+    found.retain(|name, _| !name.starts_with("CHIP_VER"));
+    assert_eq!(found, fields(0x101, 0, &ones, &[]));
+}
+
+#[test]
 fn the_c2_burns_both_keys_together() {
     let (first, key) = (Revision(0), Some("p256.pem"));
     let ones = ["SECURE_BOOT_EN", "ENABLE_SECURITY_DOWNLOAD", "DIS_PAD_JTAG", "DIS_DIRECT_BOOT"];

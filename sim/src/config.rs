@@ -122,8 +122,10 @@ impl Config {
     /// `SECURE_BOOT_ECDSA_KEY_LEN_192_BITS` or `SECURE_BOOT_ECDSA_KEY_LEN_384_BITS` is set. (ESP-IDF's Kconfig.)
     pub fn secure_boot_v2_scheme(&self, chip: Chip, revision: Revision) -> SecureBootScheme {
         use SecureBootScheme::{V2EcdsaP192, V2EcdsaP256, V2EcdsaP384, V2Rsa3072};
-        let has_rsa = chip.spec_at(revision).secure_boot.contains(&V2Rsa3072);
-        let rsa = if has_rsa {
+        let known = chip.spec_at(revision).secure_boot;
+        // the first ESP32 knows no v2, but a bootloader for the later ones can lie in its flash
+        let rsa_by_default = known.contains(&V2Rsa3072) || !known.contains(&V2EcdsaP256);
+        let rsa = if rsa_by_default {
             !self.is_set("SECURE_SIGNED_APPS_ECDSA_V2_SCHEME")
         } else {
             self.is_set("SECURE_SIGNED_APPS_RSA_SCHEME")
@@ -143,10 +145,11 @@ impl Config {
     pub fn check(&self, chip: Chip, revision: Revision) -> Result<(), Failure> {
         let spec = chip.spec_at(revision);
         let scheme = self.secure_boot_v2_scheme(chip, revision);
-        if self.secure_boot_v2() && !spec.secure_boot.contains(&scheme) {
-            let known: Vec<String> = spec.secure_boot.iter().map(|s| format!("{s:?}")).collect();
+        let mut known = spec.secure_boot.iter().filter(|known| **known != SecureBootScheme::V1).peekable();
+        if self.secure_boot_v2() && known.peek().is_some() && !spec.secure_boot.contains(&scheme) {
+            let known: Vec<String> = known.map(|scheme| format!("{scheme:?}")).collect();
             return Err(Failure::new(format!(
-                "SECURE_BOOT_V2_ENABLED: a bootloader with {scheme:?} cannot be built for {chip} {revision}, which has {}; \
+                "SECURE_BOOT_V2_ENABLED: no bootloader with {scheme:?} can be built for {chip} {revision}, which has {}; \
                  set SECURE_SIGNED_APPS_RSA_SCHEME or SECURE_SIGNED_APPS_ECDSA_V2_SCHEME, \
                  SECURE_BOOT_ECDSA_KEY_LEN_…_BITS, or the chip's revision",
                 known.join(", ")
@@ -173,6 +176,33 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kconfig_offers_what_the_silicon_has() {
+        use SecureBootScheme::{V2EcdsaP192, V2EcdsaP256, V2EcdsaP384, V2Rsa3072};
+        let scheme = |chip, revision, options: &[&str]| {
+            let mut config = Config::default();
+            for option in [&["SECURE_BOOT_V2_ENABLED=y"], options].concat() {
+                config.set(option).expect("an option");
+            }
+            let scheme = config.secure_boot_v2_scheme(chip, revision);
+            config.check(chip, revision).map(|()| scheme).map_err(|failure| failure.text)
+        };
+        let (first, third) = (Revision(0), Revision::new(3, 0));
+        let ecdsa = "SECURE_SIGNED_APPS_ECDSA_V2_SCHEME=y";
+        let (p192, p384) = ("SECURE_BOOT_ECDSA_KEY_LEN_192_BITS=y", "SECURE_BOOT_ECDSA_KEY_LEN_384_BITS=y");
+        assert_eq!(scheme(Chip::Esp32, first, &[]), Ok(V2Rsa3072));
+        assert_eq!(scheme(Chip::Esp32c6, first, &[]), Ok(V2Rsa3072));
+        assert_eq!(scheme(Chip::Esp32c6, first, &[ecdsa, p192]), Ok(V2EcdsaP192));
+        assert_eq!(scheme(Chip::Esp32c2, first, &[]), Ok(V2EcdsaP256));
+        assert_eq!(scheme(Chip::Esp32p4, third, &[ecdsa, p384]), Ok(V2EcdsaP384));
+        let refused = scheme(Chip::Esp32p4, first, &[ecdsa, p384]).expect_err("the first P4 has no P-384");
+        assert!(refused.contains("which has V2Rsa3072, V2EcdsaP256;"), "{refused}");
+        assert!(scheme(Chip::Esp32c3, first, &[ecdsa]).is_err());
+        assert!(scheme(Chip::Esp32c61, first, &["SECURE_SIGNED_APPS_RSA_SCHEME=y"]).is_err());
+        let keys = ["SECURE_FLASH_ENC_ENABLED=y", "SECURE_FLASH_ENCRYPTION_AES256=y"];
+        assert!(scheme(Chip::Esp32s3, first, &keys).is_ok() && scheme(Chip::Esp32c3, first, &keys).is_err());
+    }
 
     #[test]
     fn reads_what_menuconfig_writes() {

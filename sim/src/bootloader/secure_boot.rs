@@ -10,7 +10,7 @@ use super::{
 };
 use dryburn::{
     Chip, SECTOR, SecureBootScheme,
-    efuse::{KeyPurpose, security},
+    efuse::{self, KeyPurpose, security},
     image::{Kind, Region},
     secure_boot::{
         ImageDigest, KeyDigest,
@@ -64,7 +64,8 @@ impl Bootloader<'_> {
             && let Some(block) = self.block_without_digest()
         {
             self.security(S::DigestsPresent);
-            self.security(S::DigestBlockEmpty { block });
+            let hidden = self.chip() == Chip::Esp32 && security::read_protected(self.efuses, "BLOCK2");
+            self.security(if hidden { S::DigestReadProtected { block } } else { S::DigestBlockEmpty { block } });
             return Err(ESP_FAIL);
         }
         let bootloader = if burned.is_empty() {
@@ -161,7 +162,8 @@ impl Bootloader<'_> {
     fn key_digests(&self, region: Region) -> Vec<[u8; 32]> {
         let scheme = self.scheme();
         let Some((sector, digest)) = self.signature_sector(region, scheme) else { return Vec::new() };
-        (0..self.chip().spec().key_digests.into())
+        let spec = self.chip().spec_at(efuse::chip_revision(self.efuses));
+        (0..spec.key_digests.into())
             .map_while(|index| {
                 let block = SignatureBlock::at(&sector, index)?;
                 let intact = block.magic() == v2::MAGIC && block.stored_crc() == block.computed_crc();

@@ -13,6 +13,7 @@ pub enum Event {
     DigestsPresent,
     DigestsAbsent,
     DigestBlockEmpty { block: u8 },
+    DigestReadProtected { block: u8 },
     DigestsCalculated { valid: u8, image_offset: u32 },
     NoBootloaderSignature,
     BlocksOnBootloader { count: u8 },

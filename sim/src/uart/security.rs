@@ -71,6 +71,9 @@ pub(super) fn security(uart: &mut Uart<'_>, event: &Event) {
         E::DigestsPresent => uart.info(v2, "Secure boot digests already present"),
         E::DigestsAbsent => uart.info(v2, "Secure boot digests absent, generating.."),
         E::DigestBlockEmpty { block } => uart.error(v2, &format!("{block} eFuse block is empty, aborting...")),
+        E::DigestReadProtected { block } => {
+            uart.error(v2, &format!("Key digest (BLK{block}) read protected, aborting..."));
+        }
         E::DigestsCalculated { valid, image_offset } => uart.info(
             v2,
             &format!("Digests successfully calculated, {valid} valid signatures (image offset {image_offset:#x})"),
