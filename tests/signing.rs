@@ -3,6 +3,7 @@
 use dryburn::{
     SecureBootScheme::{self, V2EcdsaP192, V2EcdsaP256, V2EcdsaP384, V2Rsa3072},
     secure_boot::{
+        KeyDigest,
         sign::{KeyError, PublicKey, SignError, SigningKey},
         v1::{self, BootloaderDigest, SignatureBlock, VerifyError},
         v2::{self, BLOCK, SECTOR},
@@ -160,9 +161,9 @@ fn what_is_signed_verifies_for_every_scheme() {
         let block = key.sign_v2(&digest, &mut rng()).unwrap();
         let mut sector = [0xFF; SECTOR];
         sector[..BLOCK].copy_from_slice(&block);
-        let trusted = [Some(vector(&format!("sbv2/pubkey_digest_{name}.bin")).try_into().unwrap())];
+        let trusted = [Some(KeyDigest::Whole(vector(&format!("sbv2/pubkey_digest_{name}.bin")).try_into().unwrap()))];
         let mut refused = vec![];
-        let result = v2::verify(&sector, &digest, &trusted, scheme, 1, &mut |_, e| refused.push(e));
+        let result = v2::verify(&sector, &digest, &trusted, &[scheme], 1, &mut |_, e| refused.push(e));
         assert_eq!((result, refused), (Ok(0), vec![]), "{name}");
         // The same seed gives the same bytes, another one others.
         assert_eq!(key.sign_v2(&digest, &mut rng()).unwrap(), block);

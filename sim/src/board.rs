@@ -104,6 +104,7 @@ fn build(spec: &DeviceSpec, bench: &Workbench) -> Result<Device, Failure> {
     let efuses = Efuses::with_revision(spec.chip, revision)?;
     let mut device = Device::new(Flash::new(spec.flash_size)?, efuses);
     device.config = config(spec)?;
+    device.config.check(spec.chip, revision)?;
     device.rng = ChaCha20Rng::seed_from_u64(spec.seed);
     device.idf = match &spec.idf {
         Some(text) => Some(text.parse().map_err(|e| Failure::new(format!("idf = \"{text}\": {e}")))?),
@@ -137,6 +138,7 @@ fn usual_revision(chip: Chip) -> Revision {
     match chip {
         Chip::Esp32 => Revision::new(3, 0),
         Chip::Esp32c3 => Revision::new(0, 3),
+        Chip::Esp32c5 => Revision::new(1, 0),
         _ => Revision::new(0, 0),
     }
 }

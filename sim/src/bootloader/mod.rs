@@ -6,6 +6,8 @@ mod build;
 pub mod efuse_driver;
 mod event;
 mod flash_encryption;
+mod flash_key;
+mod one_key_block;
 mod secure_boot;
 mod secure_boot_v1;
 pub mod security;
@@ -256,13 +258,18 @@ impl Bootloader<'_> {
                 self.raise_secure_version(Some(region));
             }
         }
-        if self.config.secure_boot_v2() && self.enable_secure_boot(region).is_err() {
+        let together = self.burns_together();
+        if self.config.secure_boot_v2() && !together && self.enable_secure_boot(region).is_err() {
             return Ok(None);
         }
         if self.config.secure_boot_v1() && self.prepare_secure_boot_v1().is_err() {
             return Ok(None);
         }
-        let next = if self.config.flash_encryption() { self.enable_flash_encryption() } else { Next::HandOver };
+        let next = match self.config.flash_encryption() {
+            _ if together => self.enable_together(region),
+            true => self.enable_flash_encryption(),
+            false => Next::HandOver,
+        };
         if next == Next::Refuse {
             return Ok(None);
         }
@@ -303,6 +310,11 @@ impl Bootloader<'_> {
         image::verify(&mut self.unit.view(self.flash), region, &rules, &mut |_| {}).ok().map(|v| v.length)
     }
 
+    /// What Secure Boot v2 was built with.
+    fn scheme(&self) -> SecureBootScheme {
+        self.config.secure_boot_v2_scheme(self.chip(), fuses::chip_revision(&*self.efuses))
+    }
+
     /// Whose signature apps must carry: only a bootloader that was built with secure boot asks.
     fn signature_policy(&self, kind: Kind) -> Option<SignaturePolicy> {
         if self.config.secure_boot_v1() {
@@ -317,8 +329,7 @@ impl Bootloader<'_> {
         let trusted = fuses::secure_boot_digests(&*self.efuses);
         // from 4.3 on, digests that are burned count before secure boot is switched on
         let present = self.build.idf.since(4, 3) && trusted.iter().any(Option::is_some);
-        let scheme = SecureBootScheme::V2Rsa3072;
-        let policy = V2Policy { scheme, trusted, enforced: enabled || present };
+        let policy = V2Policy { scheme: self.scheme(), trusted, enforced: enabled || present };
         self.config.secure_boot_v2().then_some(SignaturePolicy::V2(policy))
     }
 

@@ -112,7 +112,7 @@ impl FirstStage<'_> {
             self.tell(Event::StagingTooSmall { kib: STAGING_KIB });
             return self.secure_boot_stuck();
         }
-        let passed = self.signature_ok(image_len, 3);
+        let passed = self.signature_ok(image_len);
         self.tell(Event::SecureBootVerdict { passed });
         if !passed {
             return Verdict::Stuck;

@@ -55,7 +55,7 @@ impl FirstStage<'_> {
             self.tell(Event::SimpleHashFailed);
             return false;
         }
-        self.signature_ok(Self::with_hash(header, length), 3)
+        self.signature_ok(Self::with_hash(header, length))
     }
 
     fn load(&mut self, header: &Header, secure: bool) -> Verdict {

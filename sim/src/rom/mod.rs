@@ -21,7 +21,10 @@ use dryburn::{
     SECTOR,
     efuse::{self, security},
     image::{HASH_SIZE, HEADER_SIZE, Header, SEGMENT_HEADER_SIZE, SegmentHeader},
-    secure_boot::v2::{self, SignatureBlock},
+    secure_boot::{
+        ImageDigest,
+        v2::{self, SignatureBlock},
+    },
 };
 use sha2::{Digest, Sha256};
 
@@ -134,21 +137,25 @@ impl FirstStage<'_> {
     }
 
     /// The signature check of secure boot v2 over an image of `image_len` bytes; tells about refused blocks.
-    fn signature_ok(&mut self, image_len: u32, max_blocks: usize) -> bool {
-        let Some(content) = image_len.checked_next_multiple_of(SECTOR) else { return false };
-        let digest = self.sha256(content);
-        let sector = self.bytes(self.base().saturating_add(content), SECTOR);
-        let (Some(digest), Some(sector)) = (digest, sector) else { return false };
+    fn signature_ok(&mut self, image_len: u32) -> bool {
+        let Some(length) = image_len.checked_next_multiple_of(SECTOR) else { return false };
+        let content = self.bytes(self.base(), length);
+        let sector = self.bytes(self.base().saturating_add(length), SECTOR);
+        let (Some(content), Some(sector)) = (content, sector) else { return false };
+        let schemes = security::secure_boot_schemes(&*self.efuses);
+        let Some(digest) = schemes.first().map(|scheme| ImageDigest::of(*scheme, &content)) else { return false };
         let trusted = security::secure_boot_digests(&*self.efuses);
+        let blocks = self.efuses.chip().spec().signature_blocks.into();
         let mut refused = Vec::new();
-        let verdict = v2::verify(&sector, &digest, &trusted, self.rom.scheme(), max_blocks, &mut |index, error| {
+        let verdict = v2::verify(&sector, digest.as_ref(), &trusted, schemes, blocks, &mut |index, error| {
             refused.push((index, error));
         });
         for (index, error) in refused {
             self.tell(Event::SignatureBlock { index: index as u8, error });
-            if error == v2::BlockError::BadSignature {
-                let key = SignatureBlock::at(&sector, index).and_then(SignatureBlock::key_digest);
-                self.revoke(trusted.iter().position(|digest| digest.is_some() && *digest == key));
+            if error == v2::BlockError::BadSignature
+                && let Some(key) = SignatureBlock::at(&sector, index).and_then(SignatureBlock::key_digest)
+            {
+                self.revoke(trusted.iter().position(|digest| digest.is_some_and(|d| d.is_of(&key))));
             }
         }
         verdict.is_ok()
