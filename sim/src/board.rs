@@ -47,10 +47,14 @@ impl Board for Desk {
         let result = match argv.split_first() {
             Some((name, words)) if name == "device" => self.device(words),
             Some((name, words)) if name == "dryburn" => cli::on_desk(&mut self.bench, words),
-            _ => {
-                self.cycle = None;
+            Some((tool, _)) => {
+                // these two talk to the board in download mode
+                if tool.starts_with("esptool") || tool.starts_with("espefuse") {
+                    self.cycle = None;
+                }
                 return tools::run(&mut self.bench, argv);
             }
+            None => return tools::run(&mut self.bench, argv),
         };
         result.unwrap_or_else(|Failure { text, status }| Output { text: format!("{}\n", text.trim_end()), status })
     }
@@ -79,7 +83,8 @@ impl Desk {
             ["reset"] => (false, Watch::UntilSettled),
             [verb @ ("power-on" | "reset"), "--resets", n] => (*verb == "power-on", resets(n)?),
             _ => {
-                let text = "device: the board can `power-on` and `reset`, both with `--resets N`, and run an `app SCRIPT`";
+                let text =
+                    "device: the board can `power-on` and `reset`, both with `--resets N`, and run an `app SCRIPT`";
                 return Err(Failure::new(text));
             }
         };
@@ -111,8 +116,14 @@ impl Desk {
         let ran = script::run(device, cycle, &build, &script, image.as_deref())?;
         let status = if ran.cycle.runs_an_app() { 0 } else { 1 };
         self.cycle = Some(ran.cycle);
-        Ok(Output { text: text + &ran.text, status })
+        Ok(Output { text: text + &echo(&ran.text), status })
     }
+}
+
+/// A script's lines as `app$ …`: in a document, a line that starts with `$ ` is a command of its own.
+fn echo(transcript: &str) -> String {
+    let line = |line: &str| line.strip_prefix("$ ").map_or(line.to_owned(), |call| format!("app$ {call}"));
+    transcript.lines().map(|text| line(text) + "\n").collect()
 }
 
 struct AppWords {
