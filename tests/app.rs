@@ -160,9 +160,7 @@ fn an_app_older_than_the_secure_version_is_refused_and_erased() {
 /// Behaviour sheet §6.1: the tag exists in apps only, and its suffix dates the release.
 #[test]
 fn an_unsigned_image_is_named_by_the_apps_own_tag() {
-    let suffixed =
-        "E (0) secure_boot_v1: image has invalid signature version field 0xffffffff (image without a signature?)";
-    for (idf, line) in [((4, 3), suffixed.trim_end_matches(" (image without a signature?)")), ((4, 4), suffixed)] {
+    for (idf, suffix) in [((4, 3), ""), ((4, 4), " (image without a signature?)")] {
         let mut device = board(&[NVS, DATA, SLOT_0, SLOT_1], idf, false, &[Entry::new(1, State::Valid)]);
         device.flash.program(OTA_1, &app(IdfVersion::new(idf.0, idf.1))).expect("inside");
         let cycle = device.power_on(Watch::UntilSettled);
@@ -172,7 +170,7 @@ fn an_unsigned_image_is_named_by_the_apps_own_tag() {
         let next = labelled(&ota, "ota_1");
         assert_eq!(ota.set_boot_partition(Some(&next)), Err(EspError::OtaValidateFailed));
         let log = log(&mut ota);
-        let text = line.split_once(") ").map(|(_, text)| text).expect("a stamp");
-        assert!(log.lines().any(|line| line.ends_with(text)), "{log}");
+        let line = format!("secure_boot_v1: image has invalid signature version field 0xffffffff{suffix}");
+        assert!(log.lines().any(|found| found.ends_with(&line)), "{log}");
     }
 }
