@@ -11,6 +11,7 @@
 //! | [`bus`] | what the CPU reads through cache and encryption unit |
 //! | [`rom`] | the first-stage bootloader in mask ROM |
 //! | [`bootloader`] | the flow of ESP-IDF's second stage |
+//! | [`http`] | updates over HTTP(S): a client that stays on this machine, a server with faults |
 //! | [`uart`] | events to the exact line that a given ESP-IDF version prints |
 //! | [`tools`] | esptool, espsecure, espefuse, gen_esp32part, openssl ecparam |
 //! | [`scenario`] | Markdown documents that run |
@@ -27,6 +28,7 @@ pub mod device;
 pub mod efuse;
 pub mod event;
 pub mod flash;
+pub mod http;
 pub mod report;
 pub mod rom;
 pub mod scenario;
