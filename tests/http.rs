@@ -1,7 +1,7 @@
 //! The HTTP client against servers that behave, and against servers that do not: time and memory stay bounded, and the
 //! error says what happened.
 
-use dryburn_sim::http::{Client, ContentRange, Fault, HttpError, Ports, Server, Settings, server::Identity};
+use dryburn_sim::http::{Client, ContentRange, Fault, HttpError, Part, Ports, Server, Settings, server::Identity};
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener},
@@ -52,20 +52,20 @@ fn read(reply: &mut dryburn_sim::http::Reply, most: usize) -> (Vec<u8>, Option<H
 #[test]
 fn a_file_comes_whole_and_in_ranges() {
     let (_dir, server, client) = serve(&[]);
-    let mut reply = client.get(URL, 0, None).expect("served");
+    let mut reply = client.get(URL, Part::Whole).expect("served");
     assert_eq!((reply.status(), reply.length(), reply.content_range()), (200, Some(SIZE as u64), None));
     assert_eq!(read(&mut reply, usize::MAX), (content(), None));
-    let mut reply = client.get(URL, 5000, Some(5999)).expect("served");
+    let mut reply = client.get(URL, Part::Window { first: 5000, last: 5999 }).expect("served");
     let range = ContentRange { first: 5000, last: 5999, total: Some(SIZE as u64) };
     assert_eq!((reply.status(), reply.length(), reply.content_range()), (206, Some(1000), Some(range)));
     assert_eq!(read(&mut reply, usize::MAX).0, content()[5000..6000]);
-    let mut reply = client.get(URL, 99_000, None).expect("served");
+    let mut reply = client.get(URL, Part::From(99_000)).expect("served");
     assert_eq!(read(&mut reply, usize::MAX).0, content()[99_000..]);
-    assert_eq!(client.get(URL, SIZE as u64, None).expect("served").status(), 416);
+    assert_eq!(client.get(URL, Part::From(SIZE as u64)).expect("served").status(), 416);
     let head = client.head(URL).expect("served");
     assert_eq!((head.status(), head.length()), (200, Some(SIZE as u64)));
-    assert_eq!(client.get("http://localhost/none", 0, None).expect("served").status(), 404);
-    assert_eq!(client.get("http://localhost/../app.bin", 0, None).expect("served").status(), 404);
+    assert_eq!(client.get("http://localhost/none", Part::Whole).expect("served").status(), 404);
+    assert_eq!(client.get("http://localhost/../app.bin", Part::Whole).expect("served").status(), 404);
     assert_eq!(server.requests()[1], "GET /app.bin bytes=5000-5999");
 }
 
@@ -74,7 +74,7 @@ fn a_dropped_connection_gives_all_that_was_sent_and_can_be_resumed() {
     let (_dir, _server, client) = serve(&["drop-at=70000", "drop-at=90000"]);
     let mut all = Vec::new();
     for expected in [70_000, 90_000, SIZE] {
-        let mut reply = client.get(URL, all.len() as u64, None).expect("served");
+        let mut reply = client.get(URL, Part::From(all.len() as u64)).expect("served");
         let promised = (SIZE - all.len()) as u64;
         let (more, error) = read(&mut reply, usize::MAX);
         all.extend(more);
@@ -93,7 +93,7 @@ fn a_stall_ends_after_the_silence_that_was_allowed() {
     let (_dir, server, _) = serve(&["stall-at=3000"]);
     let client = Client::new(Settings { stall_millis: 200, ..settings(&server) }, None).expect("no CA");
     let start = Instant::now();
-    let (got, error) = read(&mut client.get(URL, 0, None).expect("served"), usize::MAX);
+    let (got, error) = read(&mut client.get(URL, Part::Whole).expect("served"), usize::MAX);
     assert_eq!(got, content()[..3000]);
     assert_eq!(error, Some(HttpError::Stalled { url: URL.into(), millis: 200, received: 3000 }));
     assert!(start.elapsed().as_millis() < 5_000, "{:?}", start.elapsed());
@@ -104,7 +104,7 @@ fn a_drip_ends_with_the_time_of_the_whole_request() {
     let (_dir, server, _) = serve(&["drip"]);
     let client = Client::new(Settings { total_millis: 500, ..settings(&server) }, None).expect("no CA");
     let start = Instant::now();
-    let (got, error) = read(&mut client.get(URL, 0, None).expect("served"), usize::MAX);
+    let (got, error) = read(&mut client.get(URL, Part::Whole).expect("served"), usize::MAX);
     assert!(got.len() < 1000, "{}", got.len());
     assert!(matches!(error, Some(HttpError::TooSlow { millis: 500, .. })), "{error:?}");
     assert!(start.elapsed().as_millis() < 5_000, "{:?}", start.elapsed());
@@ -113,7 +113,7 @@ fn a_drip_ends_with_the_time_of_the_whole_request() {
 #[test]
 fn an_endless_body_is_read_only_as_far_as_the_caller_wants() {
     let (_dir, _server, client) = serve(&["endless"]);
-    let mut reply = client.get(URL, 0, None).expect("served");
+    let mut reply = client.get(URL, Part::Whole).expect("served");
     assert_eq!(reply.length(), None);
     let (got, error) = read(&mut reply, 1_000_000);
     assert_eq!((got.len() / 1024, error), (977, None));
@@ -122,7 +122,7 @@ fn an_endless_body_is_read_only_as_far_as_the_caller_wants() {
 #[test]
 fn ten_gigabytes_that_never_come_cost_nothing() {
     let (_dir, _server, client) = serve(&["length=10000000000"]);
-    let mut reply = client.get(URL, 0, None).expect("served");
+    let mut reply = client.get(URL, Part::Whole).expect("served");
     assert_eq!(reply.length(), Some(10_000_000_000));
     let (got, error) = read(&mut reply, usize::MAX);
     assert_eq!(got.len(), SIZE);
@@ -133,14 +133,14 @@ fn ten_gigabytes_that_never_come_cost_nothing() {
 #[test]
 fn a_body_beyond_its_length_is_cut_there() {
     let (_dir, _server, client) = serve(&["length=1000"]);
-    let (got, error) = read(&mut client.get(URL, 0, None).expect("served"), usize::MAX);
+    let (got, error) = read(&mut client.get(URL, Part::Whole).expect("served"), usize::MAX);
     assert_eq!((got.as_slice(), error), (&content()[..1000], None));
 }
 
 #[test]
 fn a_body_without_length_ends_with_its_connection() {
     let (_dir, _server, client) = serve(&["no-length", "drop-at=4000"]);
-    let mut reply = client.get(URL, 0, None).expect("served");
+    let mut reply = client.get(URL, Part::Whole).expect("served");
     assert_eq!(reply.length(), None);
     // nothing on the wire tells this end from a real one: only the image itself can
     assert_eq!(read(&mut reply, usize::MAX).0.len(), 4000);
@@ -150,7 +150,7 @@ fn a_body_without_length_ends_with_its_connection() {
 fn wrong_ranges_stand_in_the_reply() {
     let at = |faults: &[&str]| {
         let (_dir, _server, client) = serve(faults);
-        let mut reply = client.get(URL, 1000, None).expect("served");
+        let mut reply = client.get(URL, Part::From(1000)).expect("served");
         let first = reply.content_range().map(|range| range.first);
         (reply.status(), first, read(&mut reply, 10).0[..4] == content()[1000..1004])
     };
@@ -164,10 +164,10 @@ fn wrong_ranges_stand_in_the_reply() {
 #[test]
 fn redirects_are_counted_and_stay_on_this_machine() {
     let (_dir, _server, client) = serve(&["redirects=10"]);
-    let reply = client.get(URL, 0, None).expect("served");
+    let reply = client.get(URL, Part::Whole).expect("served");
     assert_eq!((reply.status(), reply.hops().len()), (200, 10));
     let (_dir, _server, client) = serve(&["redirects=11"]);
-    let error = client.get(URL, 0, None).expect_err("one too many");
+    let error = client.get(URL, Part::Whole).expect_err("one too many");
     assert!(matches!(error, HttpError::TooManyRedirects { limit: 10, .. }), "{error}");
     for (to, text) in [
         ("http://example.com/app.bin", "http://example.com/app.bin: the host 'example.com' is not this machine"),
@@ -176,7 +176,7 @@ fn redirects_are_counted_and_stay_on_this_machine() {
         ("", "no readable Location header"),
     ] {
         let (_dir, _server, client) = serve(&[&format!("redirect-to={to}")]);
-        let error = client.get(URL, 0, None).expect_err("not followed").to_string();
+        let error = client.get(URL, Part::Whole).expect_err("not followed").to_string();
         assert!(error.contains(text), "{to}: {error}");
     }
 }
@@ -184,10 +184,10 @@ fn redirects_are_counted_and_stay_on_this_machine() {
 #[test]
 fn header_bombs_and_garbage_are_refused() {
     let (_dir, _server, client) = serve(&["header-bomb"]);
-    let error = client.get(URL, 0, None).expect_err("no end of headers");
+    let error = client.get(URL, Part::Whole).expect_err("no end of headers");
     assert!(matches!(error, HttpError::HeadersTooLarge { .. }), "{error:?}");
     let (_dir, _server, client) = serve(&["garbage"]);
-    let error = client.get(URL, 0, None).expect_err("no HTTP");
+    let error = client.get(URL, Part::Whole).expect_err("no HTTP");
     assert!(matches!(error, HttpError::Malformed { .. }), "{error:?}");
 }
 
@@ -225,7 +225,7 @@ fn replies_that_contradict_themselves_never_panic() {
             ..Settings::default()
         };
         let client = Client::new(settings, None).expect("no CA");
-        if let Ok(mut reply) = client.get(URL, 0, None) {
+        if let Ok(mut reply) = client.get(URL, Part::Whole) {
             let (got, _) = read(&mut reply, 4096);
             assert!(got.len() < 4096);
         }
@@ -238,7 +238,7 @@ fn nobody_listens() {
     let port = listener.local_addr().expect("bound").port();
     drop(listener);
     let settings = Settings { ports: Ports { http: Some(port), https: None }, ..Settings::default() };
-    let error = Client::new(settings, None).expect("no CA").get(URL, 0, None).expect_err("nobody there");
+    let error = Client::new(settings, None).expect("no CA").get(URL, Part::Whole).expect_err("nobody there");
     assert_eq!(error.to_string(), "http://localhost/app.bin: no connection: nobody listens there");
 }
 
@@ -272,17 +272,17 @@ fn https_trusts_the_given_ca_only() {
     let client = |ca: Option<&str>| Client::new(settings(&server), ca.map(|pem| ("ca.pem", pem.as_bytes())));
 
     let trusting = client(Some(&tls.ca)).expect("a certificate");
-    let (got, error) = read(&mut trusting.get(url, 0, None).expect("served"), usize::MAX);
+    let (got, error) = read(&mut trusting.get(url, Part::Whole).expect("served"), usize::MAX);
     assert_eq!(got, content()[..50_000]);
     assert!(matches!(error, Some(HttpError::Incomplete { received: 50_000, .. })), "{error:?}");
     let (rest, error) = read(&mut trusting.get(url, 50_000, None).expect("served"), usize::MAX);
     assert_eq!((rest.as_slice(), error), (&content()[50_000..], None));
 
-    let error = client(None).expect("no CA").get(url, 0, None).expect_err("nobody trusted");
+    let error = client(None).expect("no CA").get(url, Part::Whole).expect_err("nobody trusted");
     assert_eq!(error, HttpError::NoCertificate { url: url.into() });
-    let error = client(Some(&certificate("localhost").ca)).expect("a CA").get(url, 0, None).expect_err("another CA");
+    let error = client(Some(&certificate("localhost").ca)).expect("a CA").get(url, Part::Whole).expect_err("another CA");
     assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");
-    let error = trusting.get("https://127.0.0.1/app.bin", 0, None).expect_err("not the name in the certificate");
+    let error = trusting.get("https://127.0.0.1/app.bin", Part::Whole).expect_err("not the name in the certificate");
     assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");
     for (pem, text) in [
         ("", "no certificate in it"),
@@ -303,10 +303,10 @@ fn plain_http_on_a_tls_port_and_the_other_way_round() {
     let identity = Identity { certificates: tls.certificate.as_bytes(), key: tls.key.as_bytes() };
     let server = Server::start(dir.path(), Vec::new(), Some(identity)).expect("a port");
     let client = Client::new(settings(&server), Some(("ca.pem", tls.ca.as_bytes()))).expect("a CA");
-    client.get(URL, 0, None).expect_err("no HTTP");
+    client.get(URL, Part::Whole).expect_err("no HTTP");
     let server = Server::start(dir.path(), Vec::new(), None).expect("a port");
     let client = Client::new(settings(&server), Some(("ca.pem", tls.ca.as_bytes()))).expect("a CA");
-    let error = client.get("https://localhost/app.bin", 0, None).expect_err("no TLS");
+    let error = client.get("https://localhost/app.bin", Part::Whole).expect_err("no TLS");
     assert!(matches!(error, HttpError::Tls { .. } | HttpError::Incomplete { .. }), "{error:?}");
 }
 

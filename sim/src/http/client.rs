@@ -30,6 +30,22 @@ impl Default for Settings {
     }
 }
 
+/// What is asked for, in bytes of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it, without a `Range` header.
+    Whole,
+    /// From this byte on.
+    From(u64),
+    /// From the first to the last of these, both included.
+    Window {
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+}
+
 /// Status line and headers of a reply are read up to this length.
 const HEADER_LIMIT: usize = 16 * 1024;
 
@@ -85,15 +101,15 @@ impl Client {
         self.request("HEAD", url, None)
     }
 
-    /// Asks for the file from byte `from` on, up to and including byte `to` where there is one. `from` 0 without `to` sends
-    /// no `Range` header. What the server makes of it stands in the reply: nothing is checked here.
+    /// Asks for a part of the file. What the server makes of it stands in the reply: nothing is checked here.
     ///
     /// # Errors
     /// [`HttpError`]; a status that says no is not an error here.
-    pub fn get(&self, url: &str, from: u64, to: Option<u64>) -> Result<Reply, HttpError> {
-        let range = match to {
-            Some(to) => Some(format!("bytes={from}-{to}")),
-            None => (from > 0).then(|| format!("bytes={from}-")),
+    pub fn get(&self, url: &str, part: Part) -> Result<Reply, HttpError> {
+        let range = match part {
+            Part::Whole => None,
+            Part::From(first) => Some(format!("bytes={first}-")),
+            Part::Window { first, last } => Some(format!("bytes={first}-{last}")),
         };
         self.request("GET", url, range)
     }

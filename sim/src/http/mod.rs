@@ -20,7 +20,7 @@ mod range;
 mod reply;
 pub mod server;
 
-pub use client::{Client, Settings};
+pub use client::{Client, Part, Settings};
 pub use error::HttpError;
 pub use loopback::{Ports, check_url};
 pub use range::ContentRange;

@@ -15,6 +15,8 @@ pub struct Reply {
     length: Option<u64>,
     content_range: Option<ContentRange>,
     etag: Option<String>,
+    chunked: bool,
+    ended: bool,
     body: BodyReader<'static>,
     received: u64,
     failed: Option<HttpError>,
@@ -49,6 +51,8 @@ impl Reply {
             length: text(header::CONTENT_LENGTH).and_then(number),
             content_range: text(header::CONTENT_RANGE).and_then(ContentRange::parse),
             etag: text(header::ETAG).map(str::to_owned),
+            chunked: text(header::TRANSFER_ENCODING).is_some_and(|value| value.eq_ignore_ascii_case("chunked")),
+            ended: false,
             body: body.into_reader(),
             received: 0,
             failed: None,
@@ -92,6 +96,12 @@ impl Reply {
         self.received
     }
 
+    /// Whether the whole body has been read, as far as the headers tell (`esp_http_client_is_complete_data_received`): a body
+    /// that only the end of its connection ends is never known to be whole.
+    pub fn is_complete(&self) -> bool {
+        if self.chunked { self.ended } else { self.length == Some(self.received) }
+    }
+
     /// Fills `buf` as far as the body reaches: less than its length only at the end, or just before a failure, which the
     /// next call then tells. So the pieces are the same however the network cut them. 0 is the end of the body.
     ///
@@ -104,7 +114,10 @@ impl Reply {
         let mut filled = 0;
         while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.body.read(rest) {
-                Ok(0) => break,
+                Ok(0) => {
+                    self.ended = true;
+                    break;
+                }
                 Ok(n) => {
                     filled += n;
                     self.received += n as u64;
