@@ -15,6 +15,7 @@
 //! | [`efuse`] | which bits are burned, and which may be read? |
 //! | [`flash_encryption`] | what does the CPU see where flash holds ciphertext? |
 //! | [`secure_boot`] | who signed it? |
+//! | [`envelope`] | what was the update wrapped in on its way? |
 //! | [`boot`] | which slot starts, and what happens when it does not? |
 //!
 //! Two rules hold everywhere. *Views* show bytes as they are and never judge; *reprs* can hold only valid meanings, and
@@ -43,6 +44,7 @@ pub mod boot;
 mod bytes;
 pub mod chip;
 pub mod efuse;
+pub mod envelope;
 pub mod flash_encryption;
 pub mod idf;
 pub mod image;

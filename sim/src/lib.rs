@@ -13,7 +13,7 @@
 //! | [`bootloader`] | the flow of ESP-IDF's second stage |
 //! | [`http`] | updates over HTTP(S): a client that stays on this machine, a server with faults |
 //! | [`uart`] | events to the exact line that a given ESP-IDF version prints |
-//! | [`tools`] | esptool, espsecure, espefuse, gen_esp32part, openssl ecparam |
+//! | [`tools`] | esptool, espsecure, espefuse, gen_esp32part, esp_enc_img_gen, openssl ecparam |
 //! | [`scenario`] | Markdown documents that run |
 //! | [`report`] | results for people and machines |
 //! | [`strategy`] | proptest strategies for everything above |

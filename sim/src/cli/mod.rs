@@ -4,6 +4,7 @@
 
 mod boot;
 mod chips;
+mod envelope;
 mod image;
 mod otadata;
 
@@ -36,6 +37,8 @@ enum Command {
     Image(image::Args),
     /// Make and show otadata: which OTA slot the last update chose
     Otadata(otadata::Args),
+    /// Seal, open and inspect pre-encrypted images
+    Envelope(envelope::Args),
     /// List the chips that dryburn knows
     Chips,
     /// Run an esptool command; the chip is a flash image file: --flash FILE
@@ -50,6 +53,9 @@ enum Command {
     /// Convert partition tables as ESP-IDF's gen_esp32part.py does
     #[command(name = "gen_esp32part", alias = "gen-esp32part", disable_help_flag = true)]
     GenEsp32part(ToolArgs),
+    /// Make and open pre-encrypted images as Espressif's esp_enc_img_gen.py does
+    #[command(name = "enc-img", aliases = ["enc_img", "esp_enc_img_gen"], disable_help_flag = true)]
+    EncImg(ToolArgs),
 }
 
 /// Words that are handed to a tool as they are.
@@ -81,11 +87,13 @@ pub fn main() -> u8 {
         }),
         Command::Image(args) => shell(|bench| printed(image::run(bench, &args)?)),
         Command::Otadata(args) => shell(|bench| printed(otadata::run(bench, &args)?)),
+        Command::Envelope(args) => shell(|bench| printed(envelope::run(bench, &args)?)),
         Command::Chips => shell(|_| printed(chips::table())),
         Command::Esptool(args) => tool("esptool", args),
         Command::Espsecure(args) => tool("espsecure", args),
         Command::Espefuse(args) => tool("espefuse", args),
         Command::GenEsp32part(args) => tool("gen_esp32part", args),
+        Command::EncImg(args) => tool("enc-img", args),
     }
 }
 
@@ -101,12 +109,14 @@ pub fn on_desk(bench: &mut Workbench, words: &[String]) -> Result<Output, Failur
         }
         Command::Image(args) => image::run(bench, &args)?,
         Command::Otadata(args) => otadata::run(bench, &args)?,
+        Command::Envelope(args) => envelope::run(bench, &args)?,
         Command::Chips => chips::table(),
         Command::Run(_) => return Err(Failure::new("dryburn run: a scenario does not run scenarios")),
         Command::Esptool(args) => return Ok(tools::run(bench, &argv_of("esptool", args))),
         Command::Espsecure(args) => return Ok(tools::run(bench, &argv_of("espsecure", args))),
         Command::Espefuse(args) => return Ok(tools::run(bench, &argv_of("espefuse", args))),
         Command::GenEsp32part(args) => return Ok(tools::run(bench, &argv_of("gen_esp32part", args))),
+        Command::EncImg(args) => return Ok(tools::run(bench, &argv_of("enc-img", args))),
     };
     Ok(Output { text, status: 0 })
 }

@@ -1,6 +1,7 @@
 //! proptest strategies: valid things of every format, and named damage to them with the refusal that must follow.
 
 pub mod efuse;
+pub mod envelope;
 pub mod image;
 pub mod otadata;
 pub mod partition;

@@ -5,6 +5,7 @@
 //! mean the same: `espsecure.py encrypt_flash_data --flash_crypt_conf` and `espsecure encrypt-flash-data
 //! --flash-crypt-conf`.
 
+pub mod enc_img;
 pub mod espefuse;
 pub mod espsecure;
 pub mod esptool;
@@ -55,9 +56,10 @@ pub fn run(bench: &mut Workbench, argv: &[String]) -> Output {
         "espsecure" => espsecure::run(bench, args),
         "espefuse" => espefuse::run(bench, args),
         "gen_esp32part" => gen_esp32part::run(bench, args),
+        "enc-img" | "enc_img" | "esp_enc_img_gen" => enc_img::run(bench, args),
         "openssl" => openssl::run(bench, args),
         other => Err(Failure::new(format!(
-            "{other}: not a command that dryburn knows; it runs esptool, espsecure, espefuse, gen_esp32part, openssl ecparam, device and dryburn"
+            "{other}: not a command that dryburn knows; it runs esptool, espsecure, espefuse, gen_esp32part, enc-img, openssl ecparam, device and dryburn"
         ))),
     };
     match result {

@@ -18,7 +18,7 @@
 
 mod block;
 mod key;
-mod pem;
+pub(crate) mod pem;
 mod public;
 
 pub use key::SigningKey;

@@ -18,9 +18,9 @@ const MAX_FILE: usize = 64 * 1024;
 const LINE: usize = 64;
 
 /// id-ecPublicKey (RFC 5480 §2.1.1).
-pub(super) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(crate) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 /// rsaEncryption (RFC 8017 appendix A.1).
-pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(crate) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 const CURVES: [(&str, SecureBootScheme); 3] = [
     ("1.2.840.10045.3.1.1", SecureBootScheme::V2EcdsaP192),
@@ -39,7 +39,7 @@ const OTHER_CURVES: [(&str, &str); 6] = [
 ];
 
 /// The scheme of keys on the curve `oid`.
-pub(super) fn scheme(oid: ObjectIdentifier) -> Result<SecureBootScheme, KeyError> {
+pub(crate) fn scheme(oid: ObjectIdentifier) -> Result<SecureBootScheme, KeyError> {
     let text = oid.to_string();
     if let Some((_, scheme)) = CURVES.iter().find(|(curve, _)| *curve == text) {
         return Ok(*scheme);
@@ -49,7 +49,7 @@ pub(super) fn scheme(oid: ObjectIdentifier) -> Result<SecureBootScheme, KeyError
 }
 
 /// The first part of `text` with one of `labels`, decoded; `wanted` says what it is for the error.
-pub(super) fn find<'a>(
+pub(crate) fn find<'a>(
     text: &'a str,
     labels: &[&str],
     wanted: &'static str,

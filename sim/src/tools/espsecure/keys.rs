@@ -59,13 +59,18 @@ pub(super) fn generate(
         Scheme::Ecdsa256 => (SecureBootScheme::V2EcdsaP256, "ECDSA NIST256p"),
         Scheme::Ecdsa384 => (SecureBootScheme::V2EcdsaP384, "ECDSA NIST384p"),
     };
-    let pem = if bench.is_confined() { rehearsed_key(scheme, bench)? } else { new_key(scheme, bench)? };
+    let pem = new_key(scheme, bench)?;
     bench.write(file, pem.as_bytes())?;
     writeln!(text, "{name} private key in PEM format written to \"{file}\".")?;
     Ok(())
 }
 
-fn new_key(scheme: SecureBootScheme, bench: &mut Workbench) -> Result<String, Failure> {
+/// A new private key as PEM text.
+pub(in crate::tools) fn new_key(scheme: SecureBootScheme, bench: &mut Workbench) -> Result<String, Failure> {
+    if bench.is_confined() { rehearsed_key(scheme, bench) } else { made_key(scheme, bench) }
+}
+
+fn made_key(scheme: SecureBootScheme, bench: &mut Workbench) -> Result<String, Failure> {
     Ok(SigningKey::generate(scheme, &mut bench.rng)?.to_pem()?.to_string())
 }
 
@@ -81,7 +86,7 @@ fn rehearsed_key(scheme: SecureBootScheme, bench: &mut Workbench) -> Result<Stri
         bench.rng = rng;
         return Ok(pem);
     }
-    let pem = new_key(scheme, bench)?;
+    let pem = made_key(scheme, bench)?;
     if let Ok(mut made) = MADE.lock() {
         made.insert(start, (pem.clone(), bench.rng.clone()));
     }

@@ -29,6 +29,7 @@ mod verify;
 use super::{Failure, Workbench};
 use clap::{Parser, Subcommand, ValueEnum};
 use flash::FlashData;
+pub(super) use keys::new_key;
 
 const MODELLED: &[&str] = &[
     "decrypt-flash-data",
