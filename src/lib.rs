@@ -16,6 +16,7 @@
 //! | [`flash_encryption`] | what does the CPU see where flash holds ciphertext? |
 //! | [`secure_boot`] | who signed it? |
 //! | [`boot`] | which slot starts, and what happens when it does not? |
+//! | [`ota`] | how does a new app get into a slot, and become the one that starts? |
 //!
 //! Two rules hold everywhere. *Views* show bytes as they are and never judge; *reprs* can hold only valid meanings, and
 //! every refusal says which check failed, where, and with what value. Nothing that lies in flash can make this crate
@@ -46,6 +47,7 @@ pub mod efuse;
 pub mod flash_encryption;
 pub mod idf;
 pub mod image;
+pub mod ota;
 pub mod otadata;
 pub mod partition;
 pub mod secure_boot;

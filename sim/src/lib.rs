@@ -11,6 +11,7 @@
 //! | [`bus`] | what the CPU reads through cache and encryption unit |
 //! | [`rom`] | the first-stage bootloader in mask ROM |
 //! | [`bootloader`] | the flow of ESP-IDF's second stage |
+//! | [`app`] | the application that a boot started |
 //! | [`uart`] | events to the exact line that a given ESP-IDF version prints |
 //! | [`tools`] | esptool, espsecure, espefuse, gen_esp32part, openssl ecparam |
 //! | [`scenario`] | Markdown documents that run |
@@ -18,6 +19,7 @@
 //! | [`strategy`] | proptest strategies for everything above |
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod board;
 pub mod bootloader;
 pub mod bus;
