@@ -207,6 +207,39 @@ pub fn select(entries: &[Entry; 2], slot: u32, slots: u32, state: State, same_se
         .map(|old| Update { sector, entry: old.with_seq(ota_seq).with_state(state) })
 }
 
+/// As [`select`], with the arithmetic of ESP-IDF's app (`esp_ota_set_boot_partition`), which does not look out for the
+/// end of the 32 bits: behind 0xFFFFFFFE it may write 0xFFFFFFFF, an entry that counts as blank, and the choice does not
+/// change (ota-api sheet, 11). For a model of that app; an updater wants [`select`].
+///
+/// `None` when `slot` does not exist, or when the search for a sequence number never ends.
+pub fn select_wrapping(
+    entries: &[Entry; 2],
+    slot: u32,
+    slots: u32,
+    state: State,
+    same_sector_rule: bool,
+) -> Option<Update> {
+    let update = select(entries, slot, slots, state, same_sector_rule);
+    if update.is_some() || slot >= slots {
+        return update;
+    }
+    let active = active(entries)?;
+    let sector = 1usize.saturating_sub(active);
+    let current = entries.get(active)?.ota_seq();
+    // base + slots * i, each time from where the last round left the 32 bits; after `slots` rounds they repeat
+    let mut base = slot.checked_add(1)?.checked_rem(slots)?;
+    for _ in 0..=slots {
+        let steps = current.saturating_sub(base).div_ceil(slots);
+        let sum = u64::from(base).saturating_add(u64::from(steps).saturating_mul(u64::from(slots)));
+        if let Ok(ota_seq) = u32::try_from(sum) {
+            let entry = entries.get(sector)?.with_seq(ota_seq).with_state(state);
+            return Some(Update { sector, entry });
+        }
+        base = sum as u32;
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,5 +301,18 @@ mod tests {
         let entries = [Entry::new(u32::MAX - 1, State::Valid), Entry::BLANK];
         assert_eq!(select(&entries, 0, 2, State::New, false), None);
         assert_eq!(select(&entries, 7, 2, State::New, false), None);
+    }
+
+    #[test]
+    fn esp_idf_runs_over_the_last_sequence_number() {
+        let entries = [Entry::new(u32::MAX - 1, State::Valid), Entry::BLANK];
+        let seq = |slot, slots| {
+            select_wrapping(&entries, slot, slots, State::New, false).map(|u| (u.sector, u.entry.ota_seq()))
+        };
+        // recorded with three slots: ota_2 and ota_0 both get the blank number
+        assert_eq!([seq(0, 3), seq(1, 3), seq(2, 3)], [Some((1, u32::MAX)), Some((1, u32::MAX - 1)), Some((1, u32::MAX))]);
+        // four slots: 1 + 4 * i never is 0xFFFFFFFE or more
+        assert_eq!(seq(0, 4), None);
+        assert_eq!(seq(3, 3), None);
     }
 }

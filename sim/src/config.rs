@@ -63,6 +63,12 @@ impl Config {
         Ok(())
     }
 
+    /// Takes over every option that `other` gives.
+    pub fn overlay(&mut self, other: &Self) {
+        self.options.extend(other.options.iter().map(|(key, value)| (key.clone(), value.clone())));
+        self.verification_key = other.verification_key.or(self.verification_key);
+    }
+
     /// Whether the option is `y`.
     pub fn is_set(&self, key: &str) -> bool {
         self.options.get(key).is_some_and(|v| v == "y")

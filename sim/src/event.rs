@@ -1,6 +1,6 @@
 //! Everything that a power cycle reports, in order.
 
-use crate::{bootloader, rom};
+use crate::{app, bootloader, rom};
 use serde::Serialize;
 
 /// One event of a power cycle.
@@ -11,6 +11,8 @@ pub enum Event {
     Rom(rom::Event),
     /// From the second stage.
     Bootloader(bootloader::Event),
+    /// From the application.
+    App(app::Event),
 }
 
 /// How a boot ended.

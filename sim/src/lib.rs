@@ -12,7 +12,7 @@
 //! | [`rom`] | the first-stage bootloader in mask ROM |
 //! | [`bootloader`] | the flow of ESP-IDF's second stage |
 //! | [`http`] | updates over HTTP(S): a client that stays on this machine, a server with faults |
-//! | [`app`] | the application that a boot started |
+//! | [`app`] | the application's side of updates |
 //! | [`uart`] | events to the exact line that a given ESP-IDF version prints |
 //! | [`tools`] | esptool, espsecure, espefuse, gen_esp32part, esp_enc_img_gen, openssl ecparam |
 //! | [`scenario`] | Markdown documents that run |

@@ -58,7 +58,7 @@ impl Bootloader<'_> {
     }
 
     /// Raises the counter to the version of the app in `region`.
-    pub(super) fn raise_secure_version(&mut self, region: Option<Region>) {
+    pub(crate) fn raise_secure_version(&mut self, region: Option<Region>) {
         let Some(version) = self.app_version_number(region) else { return };
         let (burned, most) = (self.secure_version(), self.secure_version_bits());
         if version <= burned {

@@ -280,7 +280,8 @@ impl Bootloader<'_> {
         self.verify_as(region, Kind::App, Purpose::Load(&self.build.loader))
     }
 
-    fn verify_as(&mut self, region: Region, kind: Kind, purpose: Purpose<'_>) -> Result<Verified, image::Refusal> {
+    /// Verifies an image for any purpose; its events go to the observer.
+    pub(crate) fn verify_as(&mut self, region: Region, kind: Kind, purpose: Purpose<'_>) -> Result<Verified, image::Refusal> {
         let target = self.target();
         let policy = self.signature_policy(kind);
         let rules = Rules { target: &target, kind, purpose, signature: policy.as_ref() };

@@ -143,7 +143,7 @@ fn boot(uart: &mut Uart<'_>, event: &boot::Event) {
     }
 }
 
-fn image(uart: &mut Uart<'_>, event: &image::Event) {
+pub(super) fn image(uart: &mut Uart<'_>, event: &image::Event) {
     use image::Event as E;
     match event {
         E::RevisionStated { kind, chip, minimum } => {

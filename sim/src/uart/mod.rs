@@ -1,9 +1,10 @@
 //! Events to the exact lines that a given ESP-IDF version prints.
 //!
 //! Decisions live in the core and flow in the model; wording lives here and only here: `rom` for the first stage,
-//! `bootloader` for the second. A text that changed between releases is a small table of (first release, text).
+//! `bootloader` for the second, `app` for the application. A text that changed between releases is a small table of (first release, text).
 //! Source: behaviour sheet §0-2, recorded logs.
 
+mod app;
 mod bootloader;
 mod rom;
 mod security;
@@ -35,6 +36,14 @@ enum Level {
 }
 
 impl Uart<'_> {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Rom(event) => rom::line(self, event),
+            Event::Bootloader(event) => bootloader::lines(self, event),
+            Event::App(event) => app::lines(self, event),
+        }
+    }
+
     /// A line without a stamp: the ROM's.
     fn raw(&mut self, text: &str) {
         self.out.push_str(text);
@@ -84,11 +93,19 @@ pub fn render(boot: &Boot, rom: &'static Rom) -> String {
     let mut out = String::new();
     let mut uart = Uart { chip: rom.chip, idf: boot.idf, rom, out: &mut out, micros: 20_000 };
     for event in in_order(boot) {
-        match event {
-            Event::Rom(event) => rom::line(&mut uart, event),
-            Event::Bootloader(event) => bootloader::lines(&mut uart, event),
-        }
+        uart.event(event);
     }
+    out
+}
+
+/// The UART text of what an app that ESP-IDF `idf` built reports. `micros` is the time since its boot; it advances.
+pub fn render_app(events: &[Event], idf: IdfVersion, rom: &'static Rom, micros: &mut u64) -> String {
+    let mut out = String::new();
+    let mut uart = Uart { chip: rom.chip, idf, rom, out: &mut out, micros: *micros };
+    for event in events {
+        uart.event(event);
+    }
+    *micros = uart.micros;
     out
 }
 
