@@ -39,6 +39,7 @@ mod begin;
 mod check;
 pub mod choice;
 mod entries;
+mod envelope;
 mod error;
 mod fate;
 mod medium;
@@ -134,6 +135,11 @@ impl<M: Medium> Updater<M> {
             Slot::Factory | Slot::Test => 0,
         };
         (first..count).chain(0..first.min(count)).find(|slot| self.is_target(*slot))
+    }
+
+    /// Size in bytes of an OTA slot; `None` where there is none.
+    pub fn slot_size(&self, slot: u8) -> Option<u32> {
+        self.slots.region(Slot::Ota(slot)).map(|region| region.size)
     }
 
     /// Gives the flash driver back.
