@@ -5,6 +5,10 @@
 //! flash them.
 
 use crate::{
+    app::{
+        AppBuild,
+        script::{self, Script},
+    },
     cli,
     config::Config,
     device::{Device, PowerCycle, Watch},
@@ -25,6 +29,8 @@ pub struct BoardMaker;
 struct Desk {
     bench: Workbench,
     seed: u64,
+    /// The power cycle since which the board runs; `None` once a tool has had it in download mode.
+    cycle: Option<PowerCycle>,
 }
 
 impl Maker for BoardMaker {
@@ -32,7 +38,7 @@ impl Maker for BoardMaker {
         let mut bench = Workbench::confined(dir, spec.seed);
         let device = build(spec, &bench).map_err(|failure| failure.text)?;
         bench.device = Some(device);
-        Ok(Box::new(Desk { bench, seed: spec.seed }))
+        Ok(Box::new(Desk { bench, seed: spec.seed, cycle: None }))
     }
 }
 
@@ -41,7 +47,10 @@ impl Board for Desk {
         let result = match argv.split_first() {
             Some((name, words)) if name == "device" => self.device(words),
             Some((name, words)) if name == "dryburn" => cli::on_desk(&mut self.bench, words),
-            _ => return tools::run(&mut self.bench, argv),
+            _ => {
+                self.cycle = None;
+                return tools::run(&mut self.bench, argv);
+            }
         };
         result.unwrap_or_else(|Failure { text, status }| Output { text: format!("{}\n", text.trim_end()), status })
     }
@@ -50,7 +59,7 @@ impl Board for Desk {
         let mut bench = Workbench::confined(dir, self.seed);
         bench.device.clone_from(&self.bench.device);
         bench.rng = self.bench.rng.clone();
-        Box::new(Desk { bench, seed: self.seed })
+        Box::new(Desk { bench, seed: self.seed, cycle: self.cycle.clone() })
     }
 }
 
@@ -62,16 +71,90 @@ impl Desk {
         let device = self.bench.device.as_mut().ok_or_else(no_board)?;
         device.config = config;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if let ["app", words @ ..] = words.as_slice() {
+            return self.app(words);
+        }
         let (power_on, watch) = match words.as_slice() {
             ["power-on"] => (true, Watch::UntilSettled),
             ["reset"] => (false, Watch::UntilSettled),
             [verb @ ("power-on" | "reset"), "--resets", n] => (*verb == "power-on", resets(n)?),
-            _ => return Err(Failure::new("device: the board can `power-on` and `reset`, both with `--resets N`")),
+            _ => {
+                let text = "device: the board can `power-on` and `reset`, both with `--resets N`, and run an `app SCRIPT`";
+                return Err(Failure::new(text));
+            }
         };
         let rom = Rom::of(device.chip(), security::chip_revision(&device.efuses));
         let cycle = if power_on { device.power_on(watch) } else { device.reset(watch) };
-        Ok(printed(&cycle, rom))
+        let output = printed(&cycle, rom);
+        self.cycle = Some(cycle);
+        Ok(output)
     }
+
+    /// Runs a script on the app that runs; where none does since the last flashing, the board is powered on first.
+    fn app(&mut self, words: &[&str]) -> Result<Output, Failure> {
+        let AppWords { build, image, script } = app_words(words, &self.bench)?;
+        let device = self.bench.device.as_mut().ok_or_else(|| Failure::new("no board on the desk"))?;
+        let mut text = String::new();
+        let cycle = match self.cycle.take().filter(PowerCycle::runs_an_app) {
+            Some(cycle) => cycle,
+            None => {
+                let rom = Rom::of(device.chip(), security::chip_revision(&device.efuses));
+                let cycle = device.power_on(Watch::UntilSettled);
+                let output = printed(&cycle, rom);
+                if output.status != 0 {
+                    return Ok(output);
+                }
+                text = output.text;
+                cycle
+            }
+        };
+        let ran = script::run(device, cycle, &build, &script, image.as_deref())?;
+        let status = if ran.cycle.runs_an_app() { 0 } else { 1 };
+        self.cycle = Some(ran.cycle);
+        Ok(Output { text: text + &ran.text, status })
+    }
+}
+
+struct AppWords {
+    build: AppBuild,
+    image: Option<Vec<u8>>,
+    script: Script,
+}
+
+/// Reads the words behind `device app`: options, then a script file or the lines of a script.
+fn app_words(words: &[&str], bench: &Workbench) -> Result<AppWords, Failure> {
+    let mut build = AppBuild::default();
+    let mut image = None;
+    let mut rest = words;
+    loop {
+        rest = match rest {
+            ["--config", option, rest @ ..] => {
+                build.config.set(option).map_err(|e| Failure::new(format!("--config: {e}")))?;
+                rest
+            }
+            ["--image", file, rest @ ..] => {
+                image = Some(bench.read(file)?);
+                rest
+            }
+            ["--no-write-protect-call", rest @ ..] => {
+                build.no_write_protect_call = true;
+                rest
+            }
+            [option, ..] if option.starts_with("--") && *option != "---" => {
+                return Err(Failure::new(format!(
+                    "device app: {option}: the options are --config KEY=VALUE, --image FILE and --no-write-protect-call"
+                )));
+            }
+            _ => break,
+        };
+    }
+    let (name, text) = match rest {
+        [] => return Err(Failure::new("device app: say which script, or give its lines")),
+        [file] if bench.exists(file) => (*file, bench.read_text(file)?),
+        lines => ("device app", lines.join("\n")),
+    };
+    let script = Script::parse(&text).map_err(|e| Failure::new(format!("{name}: {e}")))?;
+    Ok(AppWords { build, image, script })
 }
 
 fn resets(text: &str) -> Result<Watch, Failure> {

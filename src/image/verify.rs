@@ -226,7 +226,8 @@ impl<F: ReadNorFlash> Pass<'_, F> {
         if action == SegmentUse::Load {
             self.check_destination(index, load_addr, length)?;
         }
-        if index == 0 && app {
+        // looked at with the first piece of data, so not in a segment without any
+        if index == 0 && app && length > 0 {
             self.check_block_revision(flash_address)?;
         }
         let end = flash_address.checked_add(length).ok_or(Refusal::Wrapped)?;

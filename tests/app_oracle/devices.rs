@@ -111,6 +111,7 @@ pub fn set_up(record: &Record) -> Setup {
     }
     let mut device = Device::new(board.flash, efuses);
     device.idf = Some(idf);
+    device.strap = 0x8;
     let options = [("rollback", "BOOTLOADER_APP_ROLLBACK_ENABLE=y"), ("flash_encryption", "SECURE_FLASH_ENC_ENABLED=y")];
     for (key, option) in options {
         if record.config[key] {
@@ -195,7 +196,7 @@ impl Board {
         let mut content = vec![0xFF; 0x2000];
         if family.starts_with("raw-plain-otadata") {
             // what an updater without encryption leaves: the recorded numbers are what the unit makes of it
-            content[..32].copy_from_slice(&Entry::new(2, State::Undefined).to_bytes());
+            content[..32].copy_from_slice(&Entry::new(2, State::Valid).to_bytes());
             return self.flash.program(address, &content).expect("inside");
         }
         for (sector, text) in record.otadata_before.split("[1]").enumerate() {
