@@ -120,7 +120,8 @@ where
     W::Error: Debug + MaybeReason,
 {
     let announced = transport.announced().filter(|_| one_to_one);
-    let size = announced.map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
+    let too_large = |bytes| format!("{bytes} bytes are announced, more than any flash chip has");
+    let size = announced.map(|bytes| u32::try_from(bytes).map_err(|_| too_large(bytes))).transpose()?;
     let mut update = updater.begin(slot, way, size, Erase::AsWritten).map_err(|e| e.to_string())?;
     let mut buf = vec![0; args.chunk()];
     let mut total = 0_u64;

@@ -20,8 +20,8 @@ const MOST_FRUITLESS: u32 = 3;
 /// What one run of the example came to.
 enum Attempt {
     Over(End),
-    /// The connection was lost with so many bytes in flash.
-    Lost(u32),
+    /// The connection was lost with so many bytes in flash; what that comes to if nobody goes on from there.
+    Lost(u32, End),
 }
 
 pub(super) fn run(ota: &mut EspOta<'_>, args: &Args, fetched: Fetched, key: Option<Key>) -> Result<End, Failure> {
@@ -55,12 +55,11 @@ pub(super) fn run(ota: &mut EspOta<'_>, args: &Args, fetched: Fetched, key: Opti
             enc_img_header_size: header,
         };
         match attempt(ota, args, &says, config) {
-            Attempt::Lost(now) if args.resume && fruitless < MOST_FRUITLESS => {
+            Attempt::Lost(now, _) if args.resume && fruitless < MOST_FRUITLESS => {
                 fruitless = if now > written { 0 } else { fruitless + 1 };
                 written = now;
             }
-            Attempt::Lost(_) => return Ok(End::GaveUp),
-            Attempt::Over(end) => return Ok(end),
+            Attempt::Lost(_, end) | Attempt::Over(end) => return Ok(end),
         }
     }
 }
@@ -73,7 +72,7 @@ fn attempt(ota: &mut EspOta<'_>, args: &Args, says: &Voice, config: Config<'_>) 
         Ok(update) => update,
         Err((_, cause)) => {
             says.error(ota, "ESP HTTPS OTA Begin failed");
-            return Attempt::Over(unless_foreign(cause));
+            return Attempt::Over(End::GaveUp(cause.map(|cause| cause.to_string())));
         }
     };
     if !encrypted {
@@ -83,12 +82,12 @@ fn attempt(ota: &mut EspOta<'_>, args: &Args, says: &Voice, config: Config<'_>) 
             Err(_) => {
                 let call = if ota.app.idf().since(5, 0) { "get_img_desc" } else { "read_img_desc" };
                 says.error(ota, format!("esp_https_ota_{call} failed"));
-                return gave_up(ota, says, update);
+                return Attempt::Over(gave_up(ota, says, update));
             }
         };
         if !says.accepts(ota, &descriptor, args) || !says.is_recent(ota, &descriptor) {
             says.error(ota, "image header verification failed");
-            return gave_up(ota, says, update);
+            return Attempt::Over(gave_up(ota, says, update));
         }
     }
     let performed = loop {
@@ -105,11 +104,11 @@ fn attempt(ota: &mut EspOta<'_>, args: &Args, says: &Voice, config: Config<'_>) 
         if !update.is_complete_data_received() {
             says.error(ota, "Complete data was not received.");
         }
-        let over = gave_up(ota, says, update);
-        return if lost { Attempt::Lost(written) } else { over };
+        let end = gave_up(ota, says, update);
+        return if lost { Attempt::Lost(written, end) } else { Attempt::Over(end) };
     }
     if encrypted && update.decrypt_end(ota).is_err() {
-        return gave_up(ota, says, update);
+        return Attempt::Over(gave_up(ota, says, update));
     }
     let finished = update.finish(ota);
     let failed = match (performed, finished) {
@@ -123,25 +122,16 @@ fn attempt(ota: &mut EspOta<'_>, args: &Args, says: &Voice, config: Config<'_>) 
         says.error(ota, "Image validation failed, image is corrupted");
     }
     says.error(ota, format!("ESP_HTTPS_OTA upgrade failed {:#x}", failed.code().unwrap_or(-1)));
-    Attempt::Over(End::GaveUp)
+    Attempt::Over(End::GaveUp(None))
 }
 
-fn gave_up(ota: &mut EspOta<'_>, says: &Voice, update: HttpsOta<'_>) -> Attempt {
+fn gave_up(ota: &mut EspOta<'_>, says: &Voice, mut update: HttpsOta<'_>) -> End {
+    let cause = update.failure.take();
     update.abort(ota);
     says.error(ota, "ESP_HTTPS_OTA upgrade failed");
-    Attempt::Over(End::GaveUp)
-}
-
-/// What stopped the connection, as an end; what only the model refuses is told beside the app's lines.
-fn unless_foreign(cause: Option<HttpError>) -> End {
-    match cause {
-        Some(error @ (HttpError::NotLoopback { .. } | HttpError::TooSlow { .. })) => {
-            End::Stuck { because: error.to_string() }
-        }
-        _ => End::GaveUp,
-    }
+    End::GaveUp(cause.map(|cause| cause.to_string()))
 }
 
 fn stuck(failure: Option<HttpError>) -> End {
-    End::Stuck { because: failure.map_or_else(|| "nothing arrives".into(), |error| error.to_string()) }
+    End::Stuck(failure.map_or_else(|| "nothing arrives".into(), |error| error.to_string()))
 }

@@ -27,13 +27,10 @@ const STARTED: u64 = 1_000_000;
 enum End {
     /// The new slot starts next.
     Installed,
-    /// It gave up, and said why.
-    GaveUp,
-    /// It is stuck in a call, for ever.
-    Stuck {
-        /// Why.
-        because: String,
-    },
+    /// It gave up. What it cannot know, or does not say, is told beside its log.
+    GaveUp(Option<String>),
+    /// It is stuck in a call, for ever, and why.
+    Stuck(String),
 }
 
 pub(super) fn update(
@@ -59,8 +56,10 @@ pub(super) fn update(
     };
     let mut micros = STARTED;
     let mut text = uart::render_app(&ota.app.take_events(), idf, rom, &mut micros);
-    if let End::Stuck { because } = &end {
-        text += &format!("--- dryburn: {because}; the app waits for ever\n");
+    match &end {
+        End::Stuck(because) => text += &format!("--- dryburn: {because}; the app waits for ever\n"),
+        End::GaveUp(Some(because)) => text += &format!("--- dryburn: {because}\n"),
+        End::GaveUp(None) | End::Installed => {}
     }
     Ok(Installed { text, done: matches!(end, End::Installed) })
 }

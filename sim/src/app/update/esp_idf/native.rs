@@ -60,7 +60,7 @@ pub(super) fn run(
 
 fn fatal(ota: &mut EspOta<'_>) -> End {
     SAYS.error(ota, "Exiting task due to fatal error...");
-    End::GaveUp
+    End::GaveUp(None)
 }
 
 fn greet(ota: &mut EspOta<'_>) {
@@ -112,7 +112,7 @@ fn receive(
                 }
             }
             Err(cut @ Cut::Http(crate::http::HttpError::Stalled { .. })) => {
-                return Err(Some(End::Stuck { because: cut.to_string() }));
+                return Err(Some(End::Stuck(cut.to_string())));
             }
             Err(Cut::Lost(_)) => {
                 SAYS.error(ota, "Connection closed, errno = 128");
@@ -172,7 +172,7 @@ impl Writer {
             let descriptor = AppDescriptor::from_bytes(*raw);
             SAYS.info(ota, format!("New firmware version: {}", descriptor.version()));
             if !SAYS.accepts(ota, &descriptor, args) {
-                return Err(Some(End::GaveUp));
+                return Err(Some(End::GaveUp(None)));
             }
         }
         // raw writes have to find erased flash
