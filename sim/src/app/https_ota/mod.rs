@@ -182,7 +182,7 @@ impl<'c> HttpsOta<'c> {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(error) => {
-                    let waits = matches!(error, HttpError::Stalled { .. });
+                    let waits = matches!(error, HttpError::Stalled { .. } | HttpError::TooSlow { .. });
                     self.failure = Some(error);
                     if waits {
                         return Err(EspError::NeverReturns);
