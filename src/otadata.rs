@@ -310,7 +310,10 @@ mod tests {
             select_wrapping(&entries, slot, slots, State::New, false).map(|u| (u.sector, u.entry.ota_seq()))
         };
         // recorded with three slots: ota_2 and ota_0 both get the blank number
-        assert_eq!([seq(0, 3), seq(1, 3), seq(2, 3)], [Some((1, u32::MAX)), Some((1, u32::MAX - 1)), Some((1, u32::MAX))]);
+        assert_eq!(
+            [seq(0, 3), seq(1, 3), seq(2, 3)],
+            [Some((1, u32::MAX)), Some((1, u32::MAX - 1)), Some((1, u32::MAX))]
+        );
         // four slots: 1 + 4 * i never is 0xFFFFFFFE or more
         assert_eq!(seq(0, 4), None);
         assert_eq!(seq(3, 3), None);

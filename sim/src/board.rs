@@ -48,14 +48,14 @@ impl Board for Desk {
         let result = match argv.split_first() {
             Some((name, words)) if name == "device" => self.device(words),
             Some((name, words)) if name == "dryburn" => cli::on_desk(&mut self.bench, words),
-            _ => {
-                // these reset the chip into download mode; the others do not touch the board
-                let tool = argv.first().map_or("", |word| word.strip_suffix(".py").unwrap_or(word));
-                if matches!(tool, "esptool" | "espefuse") {
+            Some((tool, _)) => {
+                // these two talk to the board in download mode
+                if tool.starts_with("esptool") || tool.starts_with("espefuse") {
                     self.cycle = None;
                 }
                 return tools::run(&mut self.bench, argv);
             }
+            None => return tools::run(&mut self.bench, argv),
         };
         result.unwrap_or_else(|Failure { text, status }| Output { text: format!("{}\n", text.trim_end()), status })
     }
@@ -108,7 +108,7 @@ impl Desk {
         let ran = script::run(device, cycle, &build, &script, image.as_deref())?;
         let status = if ran.cycle.runs_an_app() { 0 } else { 1 };
         self.cycle = Some(ran.cycle);
-        Ok(Output { text: text + &ran.text, status })
+        Ok(Output { text: text + &echo(&ran.text), status })
     }
 
     /// The app that runs fetches an update.
@@ -138,6 +138,12 @@ impl Desk {
 
 fn no_board() -> Failure {
     Failure::new("no board on the desk")
+}
+
+/// A script's lines as `app$ …`: in a document, a line that starts with `$ ` is a command of its own.
+fn echo(transcript: &str) -> String {
+    let line = |line: &str| line.strip_prefix("$ ").map_or(line.to_owned(), |call| format!("app$ {call}"));
+    transcript.lines().map(|text| line(text) + "\n").collect()
 }
 
 struct AppWords {

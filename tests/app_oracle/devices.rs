@@ -112,7 +112,8 @@ pub fn set_up(record: &Record) -> Setup {
     let mut device = Device::new(board.flash, efuses);
     device.idf = Some(idf);
     device.strap = 0x8;
-    let options = [("rollback", "BOOTLOADER_APP_ROLLBACK_ENABLE=y"), ("flash_encryption", "SECURE_FLASH_ENC_ENABLED=y")];
+    let options =
+        [("rollback", "BOOTLOADER_APP_ROLLBACK_ENABLE=y"), ("flash_encryption", "SECURE_FLASH_ENC_ENABLED=y")];
     for (key, option) in options {
         if record.config[key] {
             device.config.set(option).expect("an option");

@@ -37,8 +37,7 @@ pub fn write_encrypted(app: &mut App<'_>, address: u32, data: &[u8]) -> Result<(
 /// # Errors
 /// Beyond the end of flash: 0x104 up to ESP-IDF 4.3, 0x102 from then on.
 pub fn write_raw(app: &mut App<'_>, address: u32, data: &[u8]) -> Result<(), EspError> {
-    let beyond =
-        if app.release().driver == Driver::EspFlash { EspError::InvalidArg } else { EspError::InvalidSize };
+    let beyond = if app.release().driver == Driver::EspFlash { EspError::InvalidArg } else { EspError::InvalidSize };
     app.device.flash.program(address, data).map_err(|_| beyond)
 }
 

@@ -1,8 +1,7 @@
 //! A running app: how it was built, and its view of the device.
 
 use super::{
-    Event, Partition,
-    partition,
+    Event, Partition, partition,
     release::{Driver, Release},
 };
 use crate::{

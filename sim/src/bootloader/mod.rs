@@ -281,7 +281,12 @@ impl Bootloader<'_> {
     }
 
     /// Verifies an image for any purpose; its events go to the observer.
-    pub(crate) fn verify_as(&mut self, region: Region, kind: Kind, purpose: Purpose<'_>) -> Result<Verified, image::Refusal> {
+    pub(crate) fn verify_as(
+        &mut self,
+        region: Region,
+        kind: Kind,
+        purpose: Purpose<'_>,
+    ) -> Result<Verified, image::Refusal> {
         let target = self.target();
         let policy = self.signature_policy(kind);
         let rules = Rules { target: &target, kind, purpose, signature: policy.as_ref() };

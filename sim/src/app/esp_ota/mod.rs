@@ -79,9 +79,7 @@ impl<'d> EspOta<'d> {
             ImageSize::Sequential => Ok(()),
             ImageSize::Unknown | ImageSize::Bytes(0) => self.app.partition_erase(&partition, 0, partition.size),
             // the sum wraps as the vendor's does
-            ImageSize::Bytes(n) => {
-                self.app.partition_erase(&partition, 0, n.wrapping_add(SECTOR - 1) & !(SECTOR - 1))
-            }
+            ImageSize::Bytes(n) => self.app.partition_erase(&partition, 0, n.wrapping_add(SECTOR - 1) & !(SECTOR - 1)),
         };
         if let Err(error) = erased {
             return (early, Err(error));

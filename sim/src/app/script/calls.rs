@@ -188,7 +188,10 @@ impl Calls<'_, '_> {
         let from = source.offset as usize;
         let to = source.len.map_or(all.len(), |len| from.saturating_add(len as usize));
         all.get(from..to).map(<[u8]>::to_vec).ok_or_else(|| {
-            Failure::new(format!("device app: bytes {from:#x} to {to:#x} are not in the image, which has {:#x}", all.len()))
+            Failure::new(format!(
+                "device app: bytes {from:#x} to {to:#x} are not in the image, which has {:#x}",
+                all.len()
+            ))
         })
     }
 
