@@ -23,7 +23,7 @@ use embedded_storage::nor_flash::{
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use sha2::{Digest, Sha256};
-use std::{cell::Cell, fs, path::PathBuf};
+use std::{cell::Cell, collections::BTreeMap, fs, path::PathBuf, sync::Mutex};
 
 pub const OTADATA: u32 = 0xD000;
 const FACTORY: u32 = 0x1_0000;
@@ -111,17 +111,24 @@ impl Kind {
     }
 }
 
-fn key(name: &str) -> SigningKey {
+fn key(name: &'static str) -> SigningKey {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/vectors/keys/rsa3072_{name}.pem"));
     SigningKey::from_pem(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// Signature blocks by key and digest: each is made once.
+static BLOCKS: Mutex<BTreeMap<(&str, [u8; 32]), Vec<u8>>> = Mutex::new(BTreeMap::new());
+
 /// The image with a signature sector by the vectors' key `name`.
-pub fn sign(image: &[u8], name: &str) -> Vec<u8> {
+pub fn sign(image: &[u8], name: &'static str) -> Vec<u8> {
     let mut signed = image.to_vec();
     signed.resize(signed.len().next_multiple_of(SECTOR as usize), 0xFF);
-    let digest = Sha256::digest(&signed);
-    signed.extend(key(name).sign_v2(&digest, &mut ChaCha20Rng::seed_from_u64(1)).unwrap());
+    let digest: [u8; 32] = Sha256::digest(&signed).into();
+    let mut blocks = BLOCKS.lock().unwrap();
+    let block = blocks
+        .entry((name, digest))
+        .or_insert_with(|| key(name).sign_v2(&digest, &mut ChaCha20Rng::seed_from_u64(1)).unwrap().to_vec());
+    signed.extend(&*block);
     signed.resize(signed.len().next_multiple_of(SECTOR as usize), 0xFF);
     signed
 }

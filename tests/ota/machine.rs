@@ -17,10 +17,9 @@ use proptest::{
     prelude::*,
     test_runner::{RngAlgorithm, TestRng, TestRunner},
 };
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::collections::BTreeMap;
 
-/// Good apps, signed once: their versions are `2.N.0`.
-static SIGNED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| (0..GOOD).map(|n| Kind::SIGNED.app(&good(n))).collect());
+/// Good apps: their versions are `2.N.0`.
 const GOOD: usize = 4;
 
 fn good(n: usize) -> String {
@@ -130,7 +129,7 @@ impl Bench {
     }
 
     fn image(&self, n: usize) -> Vec<u8> {
-        if self.kind.signed { SIGNED[n].clone() } else { self.kind.app(&good(n)) }
+        self.kind.app(&good(n))
     }
 
     fn bad_image(&self, bad: Bad) -> Vec<u8> {
