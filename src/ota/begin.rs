@@ -14,7 +14,8 @@ use embedded_storage::nor_flash::ReadNorFlash;
 const CHUNK: usize = 256;
 
 impl<M: Medium> Updater<M> {
-    /// Begins an update of `slot`. `size` in bytes where it is known: then no byte more is taken and no byte less will do.
+    /// Begins an update of `slot`. `size` is that of the image in bytes (of an envelope's content) where it is known: then no
+    /// byte more is taken and no byte less will do.
     ///
     /// From here on otadata does not name the slot; an earlier choice of any slot but the running one is taken back.
     ///

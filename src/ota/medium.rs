@@ -155,7 +155,7 @@ impl<F: NorFlash> Medium for Plain<F> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let into = at as usize % PIECE;
-            let body = rest.len() - rest.len() % PIECE;
+            let body = rest.len() & !PIECE.wrapping_sub(1);
             let (part, tail) = if into == 0 && body > 0 {
                 let (part, tail) = rest.split_at_mut(body);
                 self.0.read(at, part)?;
