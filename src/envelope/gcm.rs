@@ -103,7 +103,7 @@ impl Gcm {
     }
 
     /// Whether `tag` is the one over everything so far, in a time that does not depend on where it differs.
-    pub(super) fn is_tag(self, tag: &[u8; BLOCK]) -> bool {
+    pub(super) fn verifies(self, tag: &[u8; BLOCK]) -> bool {
         self.tag().ct_eq(tag).into()
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     SecureBootScheme,
     secure_boot::sign::{KeyError, pem},
 };
+use alloc::boxed::Box;
 use p256::PublicKey;
 use rand_core::CryptoRng;
 use rsa::{
@@ -84,7 +85,7 @@ fn spki(der: &[u8]) -> Result<Public, KeyError> {
 #[derive(Debug)]
 pub enum OpeningKey<R> {
     /// RSA-3072.
-    Rsa(RsaKey<R>),
+    Rsa(Box<RsaKey<R>>),
     /// ECIES with P-256.
     Ecies(EciesKey),
 }
@@ -99,7 +100,7 @@ impl<R: CryptoRng> OpeningKey<R> {
         match private(label, der.as_bytes())? {
             Private::Rsa(key) => {
                 let bits = key.n().bits_vartime();
-                RsaKey::new(*key, rng).map(Self::Rsa).ok_or(KeyError::RsaSize { bits })
+                RsaKey::new(*key, rng).map(|key| Self::Rsa(Box::new(key))).ok_or(KeyError::RsaSize { bits })
             }
             Private::P256(key) => Ok(Self::Ecies(key)),
         }
@@ -116,7 +117,7 @@ impl<R: CryptoRng> Unwrap for OpeningKey<R> {
 }
 
 enum Private {
-    Rsa(alloc::boxed::Box<RsaPrivateKey>),
+    Rsa(Box<RsaPrivateKey>),
     P256(EciesKey),
 }
 

@@ -162,7 +162,7 @@ impl<U: Unwrap> Opener<U> {
                 Err(EnvelopeError::Truncated { found: expected.saturating_sub(u64::from(body.left)), expected })
             }
             State::Body(Body { gcm, size, tag, .. }) => {
-                if gcm.is_tag(&tag) {
+                if gcm.verifies(&tag) {
                     Ok(Authentic::new(size))
                 } else {
                     Err(EnvelopeError::BadTag)

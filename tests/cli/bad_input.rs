@@ -3,7 +3,12 @@
 //! Bad input to every command, as a shell user gives it: a clear error that names the file, exit status 2, nothing written,
 //! no waiting.
 
-use dryburn::{Chip, image::Builder};
+use dryburn::{
+    Chip,
+    envelope::{ContentKey, EciesKey, Recipient, cbc, seal},
+    image::Builder,
+};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
     collections::BTreeMap,
     fs,
@@ -14,6 +19,10 @@ use std::{
 
 /// Longest that bad input may take. A debug binary on a busy machine starts in a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(7)
+}
 
 /// Everything that the cases below name, in a new folder.
 fn desk(folder: &Path) {
@@ -32,6 +41,9 @@ fn desk(folder: &Path) {
     write("ten.bin", &app[..10]);
     write("odd.bin", &[0xA5; 1000]);
     write("key.bin", &[0x5A; 32]);
+    let envelope = seal(&app, &Recipient::ecies(&EciesKey::from_hmac_key(&[0x5A; 32]).expect("a key")), &mut rng());
+    write("app.enc", &envelope.expect("sealed"));
+    write("cbc.enc", &cbc::seal(&app, &ContentKey::new([0x5A; 32]), [7; 16]).expect("sealed"));
     write("binary.sdkconfig", b"CONFIG_A=y\n\xFF\xFE\n");
     write("prose.sdkconfig", b"CONFIG_A=y\nthis is prose\n");
     write("bad.csv", b"nvs, data, nvs, 0x9000, 0x4000\nno comma here\n");
@@ -329,6 +341,41 @@ fn gen_esp32part() {
 }
 
 #[test]
+fn envelope() {
+    all_refused(&[
+        ("envelope", "Usage: dryburn envelope"),
+        ("envelope seal app.bin out.bin", "<--key <FILE>|--hmac-key <FILE>|--cbc-key <FILE>>"),
+        ("envelope seal --key key.bin --cbc-key key.bin app.bin out.bin", "cannot be used with"),
+        ("envelope seal --key missing app.bin out.bin", "missing: no such file"),
+        ("envelope seal --key key.bin app.bin out.bin", "key.bin: no PEM text"),
+        ("envelope seal --key empty app.bin out.bin", "empty: no PEM text"),
+        ("envelope seal --hmac-key ten.bin app.bin out.bin", "ten.bin: found 10 bytes, expected a key of 32"),
+        ("envelope seal --cbc-key empty app.bin out.bin", "empty: found 0 bytes, expected a key of 32"),
+        ("envelope seal --cbc-key key.bin missing out.bin", "missing: no such file"),
+        ("envelope seal --cbc-key key.bin sparse out.bin", "sparse: 1073741824 bytes"),
+        ("envelope seal --cbc-key key.bin app.bin app.bin", "app.bin would be overwritten"),
+        ("envelope seal --cbc-key key.bin app.bin key.bin", "key.bin would be overwritten"),
+        ("envelope seal --cbc-key key.bin app.bin folder", "folder: cannot be written"),
+        ("envelope seal --cbc-key key.bin app.enc out.bin", "app.enc: is an envelope already"),
+        ("envelope seal --cbc-key key.bin cbc.enc out.bin", "cbc.enc: is an envelope already"),
+        ("envelope open --hmac-key key.bin --unproven app.enc out.bin", "cannot be used with"),
+        ("envelope open --hmac-key key.bin app.enc app.enc", "app.enc would be overwritten"),
+        ("envelope open --hmac-key missing app.enc out.bin", "missing: no such file"),
+        ("envelope open --key key.bin app.enc out.bin", "key.bin: no PEM text"),
+        ("envelope inspect missing", "missing: no such file"),
+        ("envelope inspect ten.bin", "ten.bin: 10 bytes; an envelope has at least a header of 512"),
+        ("envelope inspect app.bin", "offset 0 holds e9 03 02 20, expected cf b6 88 07; it begins like a plain image"),
+        ("envelope damage app.bin tag", "app.bin: 8192 bytes that do not begin like esp_encrypted_img"),
+        ("envelope damage app.enc truncate", "say how many bytes"),
+        ("envelope damage app.enc truncate 0", "0 does not fit: 1 to 8703 bytes"),
+        ("envelope damage app.enc append 99999999", "99999999 does not fit"),
+        ("enc-img bogus", "bogus"),
+        ("enc-img --bogus", "--bogus"),
+        ("enc-img encrypt app.bin", "<KEY_FILE>"),
+    ]);
+}
+
+#[test]
 fn the_command_itself() {
     all_refused(&[
         ("bogus", "unrecognized subcommand 'bogus'"),
@@ -343,13 +390,20 @@ fn good_input_is_not_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     desk(folder.path());
     let before = listing(folder.path());
-    for command in ["chips", "image info app.bin", "image new out.bin --chip esp32c3 --size 4K"] {
+    for command in [
+        "chips",
+        "image info app.bin",
+        "image new out.bin --chip esp32c3 --size 4K",
+        "envelope inspect app.enc",
+        "envelope open --hmac-key key.bin app.enc opened.bin",
+    ] {
         let words = command.split(' ');
         let output = Command::new(env!("CARGO_BIN_EXE_dryburn")).args(words).current_dir(folder.path()).output();
         let output = output.expect("the binary runs");
         assert_eq!(output.status.code(), Some(0), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     }
     let after = listing(folder.path());
-    assert_eq!(after.len(), before.len() + 1);
+    assert_eq!(after.len(), before.len() + 2);
     assert_eq!(after["out.bin"].0, 4096);
+    assert_eq!(after["opened.bin"], before["app.bin"]);
 }
