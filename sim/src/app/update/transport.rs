@@ -47,6 +47,8 @@ pub(super) enum Cut {
         url: String,
         /// The status.
         status: u16,
+        /// The one that was hoped for.
+        expected: u16,
     },
     /// The rest that the server sends is not the rest that is missing.
     WrongRest {
@@ -74,7 +76,9 @@ impl std::fmt::Display for Cut {
         match self {
             Self::Lost(at) => write!(f, "connection lost after {at} bytes"),
             Self::Http(error) => error.fmt(f),
-            Self::Status { url, status } => write!(f, "{url}: the server answers with status {status}, expected 200"),
+            Self::Status { url, status, expected } => {
+                write!(f, "{url}: the server answers with status {status}, expected {expected}")
+            }
             Self::WrongRest { url, reason } => write!(f, "{url}: cannot go on: {reason}"),
         }
     }
@@ -207,7 +211,10 @@ impl Fetched {
             }
             // the server knows no ranges: what is there already is read once more and thrown away
             (200, at) => skip(&mut reply, at)?,
-            (status, _) => return Err(Cut::Status { url: self.url.clone(), status }),
+            (status, at) => {
+                let expected = if at == 0 { 200 } else { 206 };
+                return Err(Cut::Status { url: self.url.clone(), status, expected });
+            }
         }
         if self.etag.is_some() && reply.etag() != self.etag.as_deref() {
             return Err(wrong("the file was exchanged (another ETag)".into()));

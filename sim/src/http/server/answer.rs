@@ -144,13 +144,14 @@ impl Site {
         if !self.has(&Fault::NoLength) && !self.has(&Fault::Endless) {
             headers.push_str(&format!("Content-Length: {}\r\n", stated.unwrap_or(length)));
         }
+        // before anything is sent: a client that hangs up at once must not overtake the count of drops
+        let end = if request.method == "HEAD" { End::Whole(asked) } else { self.end(asked, asked + length) };
         let status = if range.is_some() { "206 Partial Content" } else { "200 OK" };
         send(stream, format!("HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n").as_bytes())?;
         if request.method == "HEAD" {
             return Ok(Ended::Whole);
         }
         file.seek(SeekFrom::Start(from))?;
-        let end = self.end(asked, asked + length);
         let changed = nth > 1 && self.has(&Fault::Changes);
         let count = end.position() - asked;
         self.body(stream, socket, file.take(count), changed)?;

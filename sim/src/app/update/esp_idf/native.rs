@@ -170,7 +170,7 @@ impl Writer {
         let descriptor = data.get(from..).and_then(|rest| rest.first_chunk::<APP_DESCRIPTOR_SIZE>());
         if let Some(raw) = descriptor.filter(|_| self.raw.is_none()) {
             let descriptor = AppDescriptor::from_bytes(*raw);
-            SAYS.info(ota, format!("New firmware version: {}", descriptor.version()));
+            SAYS.info(ota, format!("New firmware version: {}", printable(descriptor.version())));
             if !SAYS.accepts(ota, &descriptor, args) {
                 return Err(Some(End::GaveUp(None)));
             }
@@ -195,6 +195,11 @@ impl Writer {
         }
         flash::write_raw(&mut ota.app, self.partition.address.saturating_add(at), data)
     }
+}
+
+/// What a terminal shows of a version text, which is noise when the image is none.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '.' }).collect()
 }
 
 fn finish(ota: &mut EspOta<'_>, mut writer: Writer) -> bool {
