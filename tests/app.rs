@@ -3,12 +3,12 @@
 
 use dryburn::{
     Chip, IdfVersion,
-    image::{self, Builder},
+    image::Builder,
     otadata::{Entry, State},
     partition::{self, PartitionType, Subtype},
 };
 use dryburn_sim::{
-    app::{App, EspError, EspOta, Partition, esp_ota::ImageSize},
+    app::{App, AppBuild, EspError, EspOta, Partition, esp_ota::ImageSize},
     device::{Device, Watch},
     efuse::Efuses,
     event::Event,
@@ -153,9 +153,24 @@ fn an_app_older_than_the_secure_version_is_refused_and_erased() {
     let mut ota = started(&mut device);
     let old = labelled(&ota, "ota_1");
     assert_eq!(ota.set_boot_partition(Some(&old)), Err(EspError::OtaSmallSecVer));
-    assert!(
-        log(&mut ota).contains("E (0) esp_ota_ops: This a new partition can not be booted due to a secure version")
-    );
+    assert!(log(&mut ota).contains("esp_ota_ops: This a new partition can not be booted due to a secure version"));
     assert_eq!(ota.partition_description(Some(&old)), Err(EspError::NotFound));
-    assert_eq!(old.address + image::DESCRIPTOR_OFFSET, OTA_1 + 0x20);
+}
+
+/// Behaviour sheet §6.1: the tag exists in apps only, and its suffix dates the release.
+#[test]
+fn an_unsigned_image_is_named_by_the_apps_own_tag() {
+    for (idf, suffix) in [((4, 3), ""), ((4, 4), " (image without a signature?)")] {
+        let mut device = board(&[NVS, DATA, SLOT_0, SLOT_1], idf, false, &[Entry::new(1, State::Valid)]);
+        device.flash.program(OTA_1, &app(IdfVersion::new(idf.0, idf.1))).expect("inside");
+        let cycle = device.power_on(Watch::UntilSettled);
+        let mut build = AppBuild::default();
+        build.config.set("SECURE_BOOT_V1_ENABLED=y").expect("an option");
+        let mut ota = EspOta::new(App::started_with(&mut device, &cycle, &build).expect("an app runs"));
+        let next = labelled(&ota, "ota_1");
+        assert_eq!(ota.set_boot_partition(Some(&next)), Err(EspError::OtaValidateFailed));
+        let log = log(&mut ota);
+        let line = format!("secure_boot_v1: image has invalid signature version field 0xffffffff{suffix}");
+        assert!(log.lines().any(|found| found.ends_with(&line)), "{log}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The flash driver of the app: what it checks before it writes. Behaviour sheet §4.1, 4.4.
 
 use super::{App, EspError, Event, release::Driver};
+use dryburn::SECTOR;
 
 /// Encrypts and programs `data` at flash address `address`: `spi_flash_write_encrypted`, from ESP-IDF 4.4 on
 /// `esp_flash_write_encrypted`. Both want address and length in multiples of 16, and refuse them with different codes.
@@ -46,11 +47,7 @@ pub fn write_raw(app: &mut App<'_>, address: u32, data: &[u8]) -> Result<(), Esp
 /// # Errors
 /// Not whole sectors, or beyond the end of flash; the codes differ between the two drivers.
 pub fn erase(app: &mut App<'_>, address: u32, length: u32) -> Result<(), EspError> {
-    use crate::flash::FlashError;
     let new = app.release().driver == Driver::EspFlash;
-    app.device.flash.erase(address, address.saturating_add(length)).map_err(|error| match error {
-        FlashError::NotAligned { .. } if new || !address.is_multiple_of(dryburn::SECTOR) => EspError::InvalidArg,
-        _ if new => EspError::InvalidArg,
-        _ => EspError::InvalidSize,
-    })
+    let refusal = if new || !address.is_multiple_of(SECTOR) { EspError::InvalidArg } else { EspError::InvalidSize };
+    app.device.flash.erase(address, address.saturating_add(length)).map_err(|_| refusal)
 }

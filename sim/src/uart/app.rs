@@ -2,10 +2,18 @@
 
 use super::Uart;
 use crate::app::{Event, event::Level};
+use dryburn::image::{self, SignatureEvent};
 
 pub(super) fn lines(uart: &mut Uart<'_>, event: &Event) {
     use Event as E;
     let text = match event {
+        // the bootloader has another tag for it
+        E::Image(image::Event::Signature(SignatureEvent::BadV1Version { found })) => {
+            let tag = uart.since(&[((0, 0), "secure_boot"), ((4, 1), "secure_boot_v1")]);
+            let suffix = uart.since(&[((0, 0), ""), ((4, 4), " (image without a signature?)")]);
+            let text = format!("image has invalid signature version field {found:#010x}{suffix}");
+            return uart.error(tag, &text);
+        }
         E::Image(event) => return super::bootloader::image(uart, event),
         E::HttpsOta(event) => return super::https_ota::lines(uart, event),
         E::EncryptedImg(event) => return super::https_ota::encrypted_img(uart, event),
