@@ -83,7 +83,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Flash as the updater uses it; see the [adapters](self).
+/// Flash as the updater uses it: [`Plain`], [`Encrypted`] or [`Either`].
 pub trait Medium: sealed::Sealed {
     /// What the driver reports.
     type Error: Debug;

@@ -15,6 +15,19 @@
 //! [`Ready`] is the proof that the bootloader will accept the image. It cannot be had without verification, holds on to
 //! the updater so that nothing is overwritten behind its back, and is the only thing that can set the boot slot.
 //!
+//! ```
+//! use dryburn::ota::{Erase, Medium, PlainImage, Updater};
+//!
+//! fn update<'a, M: Medium>(updater: &mut Updater<M>, chunks: impl Iterator<Item = &'a [u8]>) -> Option<()> {
+//!     let slot = updater.next_slot()?;
+//!     let mut update = updater.begin(slot, PlainImage, None, Erase::AsWritten).ok()?;
+//!     for chunk in chunks {
+//!         update.write(chunk).ok()?;
+//!     }
+//!     update.finish(&mut |_| {}).ok()?.set_boot().ok()
+//! }
+//! ```
+//!
 //! # Three ways in
 //! | way | what is sent | what happens | checked |
 //! |---|---|---|---|
@@ -32,6 +45,10 @@
 //! # What it relies on
 //! That the caller says truly which slot is running: by the flash address of its own code (`esp_ota_get_running_partition`
 //! asks the MMU), never by otadata, which after a fallback names another slot.
+//!
+//! # What it costs
+//! No heap. An update of 1.5 MiB took 4.8 KB of stack beside the caller's buffer, all states included, and 17.8 KB where the
+//! app's RSA-3072 signature is verified (x86-64, `tests/ota/memory.rs`; other targets and optimisations differ).
 //!
 //! Sources: formats sheet §3, §10; behaviour sheet §4, §5; `ota-api` and security-builds sheets.
 
@@ -111,11 +128,12 @@ impl<M: Medium> Updater<M> {
         }
         let running_region = slots.region(running).ok_or(LayoutError::NoRunningSlot { slot: running })?;
         check_extent(otadata, medium.capacity())?;
-        for region in slots.ota.iter().flatten() {
-            check_extent(*region, medium.capacity())?;
-            check_apart(*region, otadata)?;
-            if *region != running_region {
-                check_apart(*region, running_region)?;
+        for (slot, region) in (0..).map(Slot::Ota).zip(slots.ota) {
+            let Some(region) = region else { continue };
+            check_extent(region, medium.capacity())?;
+            check_apart(region, otadata)?;
+            if slot != running {
+                check_apart(region, running_region)?;
             }
         }
         Ok(Self { medium, slots, running, policy, otadata })

@@ -110,16 +110,16 @@ fn a_confirmation_is_made_or_the_app_before_runs() {
     }
 }
 
-/// Rule 8: an updater that writes the entry in one piece, state and all, is found out by these cuts.
+/// Why the half with the state goes first: were it missing when the sequence number and the CRC are there, no reset would
+/// ever take the new app back.
 #[test]
-fn a_mutant_that_programs_the_entry_first_half_first_is_found_out() {
+fn an_entry_whose_state_was_cut_off_is_never_rolled_back() {
     let kind = Kind::PLAIN;
     let mut device = kind.board([Some(Entry::new(1, State::Valid)), None]);
     device.flash.program(SLOTS[1], &kind.app(NEW)).unwrap();
-    // sequence number and CRC are there, the state is not: the new app runs with no rollback armed
     let mut raw = Entry::new(2, State::New).to_bytes();
     raw[24..28].fill(0xFF);
     device.flash.program(super::board::OTADATA + 0x1000, &raw).unwrap();
     assert_eq!(boot(&mut device).1, NEW);
-    assert_eq!(boot(&mut device).1, NEW, "never confirmed, never rolled back");
+    assert_eq!(boot(&mut device).1, NEW, "not confirmed, and not rolled back");
 }

@@ -3,16 +3,19 @@
 use super::board::{APP, Kind, OTADATA, Power, SLOT_SIZE, SLOTS, app, boot, entries, on_supply, reset, sign};
 use dryburn::{
     Chip, Revision, SECTOR,
-    boot::Slot,
+    boot::{Slot, Slots},
     flash_encryption::FlashCipher,
-    image::{Builder, Damage, Refusal, damage},
+    image::{Builder, Damage, Refusal, Region, damage},
     ota::{
-        BeginError, CheckError, Ciphertext, Confirmed, Envelope, Erase, FinishError, Opened, Opener, PlainImage,
-        Progress, Proof, ResumeError, RollBackError, WriteError,
+        BeginError, CheckError, Ciphertext, Confirmed, Envelope, Erase, FinishError, LayoutError, Opened, Opener,
+        Plain, PlainImage, Progress, Proof, ResumeError, RollBackError, Updater, WriteError,
     },
     otadata::{Entry, State},
 };
-use dryburn_sim::device::Device;
+use dryburn_sim::{
+    app::dryburn::{policy, slots},
+    device::Device,
+};
 use proptest::prelude::*;
 
 const FIRST: [Option<Entry>; 2] = [None, None];
@@ -336,6 +339,25 @@ fn what_cannot_be_right_does_not_begin() {
     ));
     // the first boot wrote its choice down; nothing else changed
     assert_eq!(device.flash.changed_sectors(&before), [OTADATA]);
+}
+
+#[test]
+fn a_partition_table_that_would_overwrite_the_running_app_is_none() {
+    let device = Kind::PLAIN.board(FIRST);
+    let good = slots(&device).unwrap();
+    let made = |slots: Slots, running| {
+        let flash = Plain(device.flash.clone());
+        Updater::new(flash, slots, running, policy(&device)).map(drop)
+    };
+    assert_eq!(made(good, Slot::Ota(0)), Ok(()));
+    assert_eq!(made(good, Slot::Factory), Err(LayoutError::NoRunningSlot { slot: Slot::Factory }));
+    assert_eq!(made(Slots { otadata: None, ..good }, Slot::Ota(0)), Err(LayoutError::NoOtadata));
+    let mut twice = good;
+    twice.ota[1] = twice.ota[0];
+    assert_eq!(made(twice, Slot::Ota(0)), Err(LayoutError::Overlap { a: SLOTS[0], b: SLOTS[0] }));
+    let mut beyond = good;
+    beyond.ota[1] = Some(Region { offset: 0xF_F000, size: 0x2000 });
+    assert_eq!(made(beyond, Slot::Ota(0)), Err(LayoutError::NotInFlash { offset: 0xF_F000, size: 0x2000 }));
 }
 
 #[test]
