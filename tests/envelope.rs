@@ -217,7 +217,7 @@ fn nothing_secret_is_printed() {
     assert_eq!(shown, "EciesKey { .. } Rsa(RsaKey { .. }) ContentKey { .. }");
     // An opener is what a device keeps in RAM during an update.
     let size = size_of::<Opener<EciesKey>>();
-    assert!(size <= 2048, "an opener has {size} bytes");
+    assert!(size <= 1024, "an opener has {size} bytes");
 }
 
 proptest! {
