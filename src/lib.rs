@@ -17,6 +17,7 @@
 //! | [`secure_boot`] | who signed it? |
 //! | [`envelope`] | what was the update wrapped in on its way? |
 //! | [`boot`] | which slot starts, and what happens when it does not? |
+//! | [`ota`] | how does a new app get into a slot, and become the one that starts? |
 //!
 //! Two rules hold everywhere. *Views* show bytes as they are and never judge; *reprs* can hold only valid meanings, and
 //! every refusal says which check failed, where, and with what value. Nothing that lies in flash can make this crate
@@ -48,6 +49,7 @@ pub mod envelope;
 pub mod flash_encryption;
 pub mod idf;
 pub mod image;
+pub mod ota;
 pub mod otadata;
 pub mod partition;
 pub mod secure_boot;

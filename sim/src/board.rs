@@ -10,6 +10,7 @@ use crate::{
     app::{
         AppBuild,
         script::{self, Script},
+        update,
     },
     cli,
     config::Config,
@@ -71,7 +72,6 @@ impl Board for Desk {
 
 impl Desk {
     fn device(&mut self, words: &[String]) -> Result<Output, Failure> {
-        let no_board = || Failure::new("no board on the desk");
         let mut config = self.bench.device.as_ref().ok_or_else(no_board)?.config.clone();
         config.load_verification_key(&self.bench)?;
         let device = self.bench.device.as_mut().ok_or_else(no_board)?;
@@ -81,6 +81,7 @@ impl Desk {
             ["provision", words @ ..] => return provision::provision(&mut self.bench, words),
             ["flash", words @ ..] => return provision::flash(&mut self.bench, words),
             ["app", words @ ..] => return self.app(words),
+            ["ota", words @ ..] => return self.ota(words),
             _ => {}
         }
         let device = self.bench.device.as_mut().ok_or_else(no_board)?;
@@ -90,8 +91,8 @@ impl Desk {
             [verb @ ("power-on" | "reset"), "--resets", n] => (*verb == "power-on", resets(n)?),
             _ => {
                 return Err(Failure::new(
-                    "device: the board can `power-on` and `reset`, both with `--resets N`, `provision`, `flash`, and run an \
-                     `app SCRIPT`",
+                    "device: the board can `power-on` and `reset`, both with `--resets N`, `provision` and `flash`; its app can \
+                     run an `app SCRIPT` and install an update with `ota FILE|URL`",
                 ));
             }
         };
@@ -102,29 +103,47 @@ impl Desk {
         Ok(output)
     }
 
-    /// Runs a script on the app that runs; where none does since the last flashing, the board is powered on first.
+    /// Runs a script on the app that runs.
     fn app(&mut self, words: &[&str]) -> Result<Output, Failure> {
         let AppWords { build, image, script } = app_words(words, &self.bench)?;
-        let device = self.bench.device.as_mut().ok_or_else(|| Failure::new("no board on the desk"))?;
-        let mut text = String::new();
-        let cycle = match self.cycle.take().filter(PowerCycle::runs_an_app) {
-            Some(cycle) => cycle,
-            None => {
-                let rom = Rom::of(device.chip(), security::chip_revision(&device.efuses));
-                let cycle = device.power_on(Watch::UntilSettled);
-                let output = printed(&cycle, rom);
-                if output.status != 0 {
-                    return Ok(output);
-                }
-                text = output.text;
-                cycle
-            }
+        let (cycle, text) = match self.running()? {
+            Ok(running) => running,
+            Err(no_app) => return Ok(no_app),
         };
+        let device = self.bench.device.as_mut().ok_or_else(no_board)?;
         let ran = script::run(device, cycle, &build, &script, image.as_deref())?;
         let status = if ran.cycle.runs_an_app() { 0 } else { 1 };
         self.cycle = Some(ran.cycle);
         Ok(Output { text: text + &echo(&ran.text), status })
     }
+
+    /// The app that runs fetches an update.
+    fn ota(&mut self, words: &[&str]) -> Result<Output, Failure> {
+        let (cycle, text) = match self.running()? {
+            Ok(running) => running,
+            Err(no_app) => return Ok(no_app),
+        };
+        let output = update::run(&mut self.bench, &cycle, words)?;
+        self.cycle = Some(cycle);
+        Ok(Output { text: text + &output.text, status: output.status })
+    }
+
+    /// The power cycle since which an app runs. Where none does since the last flashing, the board is powered on first: its
+    /// log comes along, or is all there is when that starts no app.
+    fn running(&mut self) -> Result<Result<(PowerCycle, String), Output>, Failure> {
+        if let Some(cycle) = self.cycle.take().filter(PowerCycle::runs_an_app) {
+            return Ok(Ok((cycle, String::new())));
+        }
+        let device = self.bench.device.as_mut().ok_or_else(no_board)?;
+        let rom = Rom::of(device.chip(), security::chip_revision(&device.efuses));
+        let cycle = device.power_on(Watch::UntilSettled);
+        let output = printed(&cycle, rom);
+        Ok(if output.status == 0 { Ok((cycle, output.text)) } else { Err(output) })
+    }
+}
+
+fn no_board() -> Failure {
+    Failure::new("no board on the desk")
 }
 
 /// A script's lines as `app$ …`: in a document, a line that starts with `$ ` is a command of its own.

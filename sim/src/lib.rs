@@ -11,6 +11,7 @@
 //! | [`bus`] | what the CPU reads through cache and encryption unit |
 //! | [`rom`] | the first-stage bootloader in mask ROM |
 //! | [`bootloader`] | the flow of ESP-IDF's second stage |
+//! | [`http`] | updates over HTTP(S): a client that stays on this machine, a server with faults |
 //! | [`app`] | the application's side of updates |
 //! | [`uart`] | events to the exact line that a given ESP-IDF version prints |
 //! | [`tools`] | esptool, espsecure, espefuse, gen_esp32part, esp_enc_img_gen, openssl ecparam |
@@ -29,6 +30,7 @@ pub mod device;
 pub mod efuse;
 pub mod event;
 pub mod flash;
+pub mod http;
 pub mod report;
 pub mod rom;
 pub mod scenario;

@@ -3,10 +3,7 @@
 //! All numbers arrive little-endian, as the signature block has them (formats sheet §7.2). No secrets are involved, so
 //! the arithmetic may take time that depends on its input.
 
-use crypto_bigint::{
-    Odd, U64, U3072,
-    modular::{FixedMontyForm, FixedMontyParams},
-};
+use crypto_bigint::{NonZero, U3072};
 use sha2::{Digest, Sha256};
 
 /// Size in bytes of the modulus, the signature and the encoded message: 3072 bits.
@@ -41,25 +38,40 @@ pub(super) fn verify(key: &PublicKey<'_>, signature: &[u8; SIZE], digest: &[u8; 
 /// `signature ^ e mod n`, big-endian; `None` where key or signature is out of range.
 fn raise(key: &PublicKey<'_>, signature: &[u8; SIZE]) -> Option<[u8; SIZE]> {
     let n = U3072::from_le_slice(key.n);
-    if n.bits_vartime() != U3072::BITS || key.e < 3 || key.e.is_multiple_of(2) {
+    let odd = key.n.first().is_some_and(|low| low & 1 == 1);
+    if n.bits_vartime() != U3072::BITS || !odd || key.e < 3 || key.e.is_multiple_of(2) {
         return None;
     }
-    let modulus: Odd<U3072> = Option::from(Odd::new(n))?;
     let low_word = u32::from_le_bytes(*key.n.first_chunk()?);
     if low_word.wrapping_mul(key.m_prime) != u32::MAX {
         return None;
     }
-    let params = FixedMontyParams::new_vartime(modulus);
-    // crypto-bigint's Montgomery R is 2^3072, and its square is the block's R.
-    if *params.r2() != U3072::from_le_slice(key.r) {
+    let n: NonZero<U3072> = Option::from(NonZero::new(n))?;
+    // n has 3072 bits, so 2^3072 mod n is 2^3072 - n
+    let r = n.wrapping_neg();
+    if product(&r, &r, &n) != U3072::from_le_slice(key.r) {
         return None;
     }
     let s = U3072::from_le_slice(signature);
-    if s >= n {
+    if s >= *n {
         return None;
     }
-    let power = FixedMontyForm::new(&s, &params).pow_vartime(&U64::from(key.e)).retrieve();
+    // Square and multiply with plain reductions: Montgomery tables would take most of a small device's stack, and the
+    // usual exponent 65537 takes 17 products.
+    let mut power = U3072::ONE;
+    for bit in (0..u32::BITS.saturating_sub(key.e.leading_zeros())).rev() {
+        power = product(&power, &power, &n);
+        if key.e >> bit & 1 == 1 {
+            power = product(&power, &s, &n);
+        }
+    }
     power.to_be_bytes().as_ref().first_chunk().copied()
+}
+
+/// One product; a call of its own, so that its temporary numbers take stack once.
+#[inline(never)]
+fn product(a: &U3072, b: &U3072, n: &NonZero<U3072>) -> U3072 {
+    a.mul_mod_vartime(b, n)
 }
 
 /// EMSA-PSS-VERIFY: whether `encoded` is an encoding of `digest`.

@@ -17,6 +17,8 @@ pub enum EspError {
     NotSupported,
     /// A partition that is flagged read-only.
     NotAllowed,
+    /// The image is for another chip.
+    InvalidVersion,
     /// The update would overwrite the running app.
     OtaPartitionConflict,
     /// The image is not good.
@@ -29,6 +31,14 @@ pub enum EspError {
     OtaRollbackInvalidState,
     /// The partition is being updated already.
     OtaAlreadyInProgress,
+    /// More redirects than the HTTP client follows.
+    HttpMaxRedirect,
+    /// The HTTP client got no connection.
+    HttpConnect,
+    /// The server has nothing newer.
+    HttpNotModified,
+    /// The server has no such range, or ignores ranges.
+    HttpRangeNotSatisfiable,
     /// The flash driver failed.
     FlashOpFail,
     /// The flash driver failed; the code of ESP-IDF 3.
@@ -42,7 +52,7 @@ pub enum EspError {
 use EspError as E;
 
 /// Code and name of everything that can be returned.
-const CODES: [(EspError, i32, &str); 15] = [
+const CODES: [(EspError, i32, &str); 20] = [
     (E::Fail, -1, "ESP_FAIL"),
     (E::InvalidArg, 0x102, "ESP_ERR_INVALID_ARG"),
     (E::InvalidState, 0x103, "ESP_ERR_INVALID_STATE"),
@@ -50,6 +60,7 @@ const CODES: [(EspError, i32, &str); 15] = [
     (E::NotFound, 0x105, "ESP_ERR_NOT_FOUND"),
     (E::NotSupported, 0x106, "ESP_ERR_NOT_SUPPORTED"),
     (E::NotAllowed, 0x10D, "ESP_ERR_NOT_ALLOWED"),
+    (E::InvalidVersion, 0x10A, "ESP_ERR_INVALID_VERSION"),
     (E::OtaPartitionConflict, 0x1501, "ESP_ERR_OTA_PARTITION_CONFLICT"),
     (E::OtaValidateFailed, 0x1503, "ESP_ERR_OTA_VALIDATE_FAILED"),
     (E::OtaSmallSecVer, 0x1504, "ESP_ERR_OTA_SMALL_SEC_VER"),
@@ -57,6 +68,10 @@ const CODES: [(EspError, i32, &str); 15] = [
     (E::OtaRollbackInvalidState, 0x1506, "ESP_ERR_OTA_ROLLBACK_INVALID_STATE"),
     (E::OtaAlreadyInProgress, 0x1507, "ESP_ERR_OTA_ALREADY_IN_PROGRESS"),
     (E::FlashOpFail, 0x6001, "ESP_ERR_FLASH_OP_FAIL"),
+    (E::HttpMaxRedirect, 0x7001, "ESP_ERR_HTTP_MAX_REDIRECT"),
+    (E::HttpConnect, 0x7002, "ESP_ERR_HTTP_CONNECT"),
+    (E::HttpNotModified, 0x7009, "ESP_ERR_HTTP_NOT_MODIFIED"),
+    (E::HttpRangeNotSatisfiable, 0x700A, "ESP_ERR_HTTP_RANGE_NOT_SATISFIABLE"),
     (E::FlashOpFailIdf3, 0x1_0011, "ESP_ERR_FLASH_OP_FAIL"),
 ];
 

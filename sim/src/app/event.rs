@@ -1,5 +1,6 @@
 //! What the application logs about updates; wording is [`crate::uart`]'s.
 
+use super::{encrypted_img, https_ota};
 use dryburn::image;
 use serde::Serialize;
 
@@ -64,4 +65,29 @@ pub enum Event {
     },
     /// An image check of the core.
     Image(image::Event),
+    /// From `esp_https_ota`.
+    HttpsOta(https_ota::Event),
+    /// From `esp_encrypted_img`.
+    EncryptedImg(encrypted_img::Event),
+    /// A line of the app's own.
+    Says {
+        /// Its log level.
+        level: Level,
+        /// Its log tag.
+        tag: &'static str,
+        /// The text.
+        text: String,
+    },
+}
+
+/// Level of a line of the app's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// `ESP_LOGE`.
+    Error,
+    /// `ESP_LOGW`.
+    Warning,
+    /// `ESP_LOGI`.
+    Info,
 }

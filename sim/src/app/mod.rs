@@ -8,22 +8,29 @@
 //! | [`esp_ota`] | `esp_ota_*` on the running app |
 //! | [`release`] | what differs between ESP-IDF releases, as a table |
 //! | [`error`], [`event`] | `esp_err_t`, and what the app logs |
+//! | [`https_ota`], [`encrypted_img`] | Espressif's components on top: updates over HTTP(S), pre-encrypted images |
+//! | [`update`] | `device ota`: an app that fetches an update, with ESP-IDF's API or with ours |
+//! | [`dryburn`] | an app that updates itself with the core's updater instead |
 //! | [`script`] | a script of API calls, and what it prints |
 //!
 //! Decisions that the boot code shares (which otadata entry counts, whether an image is good, the next `ota_seq`) are the
 //! core's. Source: behaviour sheet §4-5, corrected by the ota-api sheet and by the recorded runs it was read off.
 
+pub mod dryburn;
+pub mod encrypted_img;
 pub mod error;
 pub mod esp_ota;
 pub mod event;
 pub mod flash;
+pub mod https_ota;
 pub mod partition;
 pub mod release;
 mod running;
 pub mod script;
+pub mod update;
 
 pub use error::EspError;
 pub use esp_ota::EspOta;
 pub use event::Event;
 pub use partition::Partition;
-pub use running::{App, AppBuild};
+pub use running::{App, AppBuild, RawWrites};

@@ -105,7 +105,7 @@ impl App<'_> {
             return Err(EspError::NotAllowed);
         }
         let address = partition.check(offset, data.len() as u64)?;
-        if partition.encrypted {
+        if self.writes_encrypted(partition) {
             flash::write_encrypted(self, address, data)
         } else {
             self.device.flash.program(address, data).map_err(|_| EspError::InvalidArg)

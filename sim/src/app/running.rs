@@ -25,6 +25,20 @@ pub struct AppBuild {
     /// The driver of its flash chip has no call to lift the write protection, as in v4.0-dev-1290 for the chip of the
     /// ESP32-PICO-D4. Only encrypted writes of ESP-IDF 4.0 to 4.3 use it (behaviour sheet §4.4, 6.4).
     pub no_write_protect_call: bool,
+    /// What it was patched to write as it is, past the encryption unit (report R5).
+    pub raw_writes: RawWrites,
+}
+
+/// Which partitions an app writes past the encryption unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RawWrites {
+    /// None: the table's flags decide.
+    #[default]
+    None,
+    /// The app slots: the update is ciphertext already.
+    Apps,
+    /// All, so otadata as well.
+    All,
 }
 
 /// An app that runs on a device.
@@ -35,6 +49,7 @@ pub struct App<'d> {
     build: Build,
     config: Config,
     no_write_protect_call: bool,
+    raw_writes: RawWrites,
     partitions: Vec<Partition>,
     running: Partition,
     descriptor: Option<AppDescriptor>,
@@ -75,6 +90,7 @@ impl<'d> App<'d> {
             build: build_of_app,
             config,
             no_write_protect_call: build.no_write_protect_call,
+            raw_writes: build.raw_writes,
             partitions,
             running,
             descriptor,
@@ -125,6 +141,16 @@ impl App<'_> {
     /// Beyond the end of flash.
     pub fn read_mapped(&self, address: u32, buf: &mut [u8]) -> Result<(), super::EspError> {
         self.unit.view(&self.device.flash).fill(address, buf).map_err(|_| super::EspError::InvalidArg)
+    }
+
+    /// Whether the app's driver encrypts what it writes to `partition`.
+    pub(super) fn writes_encrypted(&self, partition: &Partition) -> bool {
+        let raw = match self.raw_writes {
+            RawWrites::None => false,
+            RawWrites::Apps => partition.kind == dryburn::partition::PartitionType::APP,
+            RawWrites::All => true,
+        };
+        partition.encrypted && !raw
     }
 
     pub(super) fn program_encrypted(&mut self, address: u32, data: &[u8]) -> Result<(), FlashError> {

@@ -1,7 +1,7 @@
 //! The words of the application about updates. Behaviour sheet §5, ota-api sheet.
 
 use super::Uart;
-use crate::app::Event;
+use crate::app::{Event, event::Level};
 use dryburn::image::{self, SignatureEvent};
 
 pub(super) fn lines(uart: &mut Uart<'_>, event: &Event) {
@@ -15,6 +15,15 @@ pub(super) fn lines(uart: &mut Uart<'_>, event: &Event) {
             return uart.error(tag, &text);
         }
         E::Image(event) => return super::bootloader::image(uart, event),
+        E::HttpsOta(event) => return super::https_ota::lines(uart, event),
+        E::EncryptedImg(event) => return super::https_ota::encrypted_img(uart, event),
+        E::Says { level, tag, text } => {
+            return match level {
+                Level::Error => uart.error(tag, text),
+                Level::Warning => uart.warn(tag, text),
+                Level::Info => uart.info(tag, text),
+            };
+        }
         // the flash driver logs while the cache is off, without a stamp
         E::EncryptedAddressUnaligned => {
             return uart.raw("E spi_flash: flash encrypted write address must be 16 bytes aligned");

@@ -6,6 +6,7 @@
 
 mod app;
 mod bootloader;
+mod https_ota;
 mod rom;
 mod security;
 
