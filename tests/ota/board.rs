@@ -116,8 +116,11 @@ fn key(name: &'static str) -> SigningKey {
     SigningKey::from_pem(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Signature blocks by key and digest: each is made once.
-static BLOCKS: Mutex<BTreeMap<(&str, [u8; 32]), Vec<u8>>> = Mutex::new(BTreeMap::new());
+/// Name of a key, and what it signed.
+type Signed = (&'static str, [u8; 32]);
+
+/// Signature blocks: each is made once.
+static BLOCKS: Mutex<BTreeMap<Signed, Vec<u8>>> = Mutex::new(BTreeMap::new());
 
 /// The image with a signature sector by the vectors' key `name`.
 pub fn sign(image: &[u8], name: &'static str) -> Vec<u8> {
