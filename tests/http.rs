@@ -280,7 +280,8 @@ fn https_trusts_the_given_ca_only() {
 
     let error = client(None).expect("no CA").get(url, Part::Whole).expect_err("nobody trusted");
     assert_eq!(error, HttpError::NoCertificate { url: url.into() });
-    let error = client(Some(&certificate("localhost").ca)).expect("a CA").get(url, Part::Whole).expect_err("another CA");
+    let error =
+        client(Some(&certificate("localhost").ca)).expect("a CA").get(url, Part::Whole).expect_err("another CA");
     assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");
     let error = trusting.get("https://127.0.0.1/app.bin", Part::Whole).expect_err("not the name in the certificate");
     assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");

@@ -8,12 +8,14 @@ mod event;
 mod flash_encryption;
 mod flash_key;
 mod one_key_block;
+mod policy;
 mod secure_boot;
 mod secure_boot_v1;
 pub mod security;
 
 pub use build::Build;
 pub use event::{Event, Row, TableRefusal};
+pub(crate) use policy::app_signature;
 pub(crate) use secure_boot_v1::digest as v1_digest;
 
 use crate::{
@@ -27,7 +29,7 @@ use dryburn::{
     Chip, SecureBootScheme,
     boot::{self, Choice, Options, Slot, Slots},
     efuse::security as fuses,
-    image::{self, Header, Kind, Purpose, Region, Rules, SignaturePolicy, Target, V2Policy, Verified},
+    image::{self, Header, Kind, Purpose, Region, Rules, SignaturePolicy, Target, Verified},
     otadata::{self, Entry},
     partition,
 };
@@ -321,22 +323,10 @@ impl Bootloader<'_> {
         self.config.secure_boot_v2_scheme(self.chip(), fuses::chip_revision(&*self.efuses))
     }
 
-    /// Whose signature apps must carry: only a bootloader that was built with secure boot asks.
+    /// Whose signature an image must carry. The bootloader's own digest of Secure Boot v1 is for the ROM alone to check.
     fn signature_policy(&self, kind: Kind) -> Option<SignaturePolicy> {
-        if self.config.secure_boot_v1() {
-            if kind == Kind::Bootloader {
-                // its digest is what v1 checks, and only the ROM does
-                return None;
-            }
-            // a bootloader without a key trusts nobody
-            return Some(SignaturePolicy::V1 { public_key: self.config.verification_key.unwrap_or([0; 64]) });
-        }
-        let enabled = fuses::secure_boot_v2_enabled(&*self.efuses);
-        let trusted = fuses::secure_boot_digests(&*self.efuses);
-        // from 4.3 on, digests that are burned count before secure boot is switched on
-        let present = self.build.idf.since(4, 3) && trusted.iter().any(Option::is_some);
-        let policy = V2Policy { scheme: self.scheme(), trusted, enforced: enabled || present };
-        self.config.secure_boot_v2().then_some(SignaturePolicy::V2(policy))
+        let policy = app_signature(&self.config, self.efuses, self.build.idf);
+        policy.filter(|policy| kind == Kind::App || !matches!(policy, SignaturePolicy::V1 { .. }))
     }
 
     fn hand_over(&mut self, slot: Slot, region: Region, verified: &Verified) -> Outcome {
