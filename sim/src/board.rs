@@ -4,6 +4,8 @@
 //! Both also lie in the scenario's folder as `bootloader.bin` and `partition-table.bin`, so that commands can encrypt and
 //! flash them.
 
+mod power_cut;
+
 use crate::{
     cli,
     config::Config,
@@ -63,10 +65,11 @@ impl Desk {
         device.config = config;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (power_on, watch) = match words.as_slice() {
+            ["power-cut", rest @ ..] => return self.power_cut(rest),
             ["power-on"] => (true, Watch::UntilSettled),
             ["reset"] => (false, Watch::UntilSettled),
             [verb @ ("power-on" | "reset"), "--resets", n] => (*verb == "power-on", resets(n)?),
-            _ => return Err(Failure::new("device: the board can `power-on` and `reset`, both with `--resets N`")),
+            _ => return Err(Failure::new("device: the board can `power-on` and `reset`, both with `--resets N`, and `power-cut`")),
         };
         let rom = Rom::of(device.chip(), security::chip_revision(&device.efuses));
         let cycle = if power_on { device.power_on(watch) } else { device.reset(watch) };

@@ -9,6 +9,8 @@
 //! | [`flash`] | the NOR flash chip and its SPI commands |
 //! | [`efuse`] | the eFuse controller and the files that hold eFuses |
 //! | [`bus`] | what the CPU reads through cache and encryption unit |
+//! | [`fault`] | power that fails while something is written |
+//! | [`campaign`] | all cuts of an action, and what they lead to |
 //! | [`rom`] | the first-stage bootloader in mask ROM |
 //! | [`bootloader`] | the flow of ESP-IDF's second stage |
 //! | [`uart`] | events to the exact line that a given ESP-IDF version prints |
@@ -21,11 +23,13 @@
 pub mod board;
 pub mod bootloader;
 pub mod bus;
+pub mod campaign;
 pub mod cli;
 pub mod config;
 pub mod device;
 pub mod efuse;
 pub mod event;
+pub mod fault;
 pub mod flash;
 pub mod report;
 pub mod rom;
