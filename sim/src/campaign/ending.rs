@@ -8,7 +8,7 @@ use crate::{
     rom::Rom,
     uart,
 };
-use dryburn::efuse::{FieldKind, security};
+use dryburn::efuse::{FieldKind, read, security};
 use std::fmt;
 
 /// Power-ons after which a board has settled.
@@ -25,6 +25,8 @@ pub struct Ending {
     pub at_first: bool,
     /// eFuses that an uncut run leaves otherwise. Keys that nobody can read differ only in being there.
     pub differs: Vec<String>,
+    /// Where no app runs: whether one does after everything was flashed again as it was before the action.
+    pub flashed_anew: Option<bool>,
 }
 
 /// How a power-on ends.
@@ -53,7 +55,11 @@ impl fmt::Display for Ending {
         if self.verdict == Verdict::Runs && !self.differs.is_empty() {
             write!(f, ", other than uncut: {}", self.differs.join(", "))?;
         }
-        Ok(())
+        match self.flashed_anew {
+            Some(true) => f.write_str("; flashing anew helps"),
+            Some(false) => f.write_str("; flashing anew does not help"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -74,7 +80,19 @@ pub(super) fn of(mut device: Device, whole: Option<&Efuses>) -> (Ending, Device)
         }
     }
     let differs = whole.map(|whole| differences(&device.efuses, whole)).unwrap_or_default();
-    (Ending { verdict, goes_on, at_first, differs }, device)
+    (Ending { verdict, goes_on, at_first, differs, flashed_anew: None }, device)
+}
+
+/// Whether a board with these eFuses runs an app after the flash of `board` was flashed again over UART. Not when download mode is
+/// switched off. Secure download mode still writes plaintext (UNVERIFIED for each chip, behaviour sheet §3.4).
+pub(super) fn runs_flashed_anew(board: &Device, efuses: &Efuses) -> bool {
+    let off = ["DIS_DOWNLOAD_MODE", "UART_DOWNLOAD_DIS"];
+    if off.iter().any(|name| read(efuses, name) == 1) {
+        return false;
+    }
+    let mut device = board.clone();
+    device.efuses = efuses.clone();
+    of(device, None).0.verdict == Verdict::Runs
 }
 
 fn of_cycle(device: &Device, cycle: &PowerCycle) -> Verdict {

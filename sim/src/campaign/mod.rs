@@ -17,6 +17,7 @@ pub use ending::{Ending, Verdict};
 
 use crate::{
     device::Device,
+    efuse::Efuses,
     fault::{Cut, Operation, Power, Tear, Write},
 };
 use rayon::prelude::*;
@@ -81,11 +82,25 @@ pub fn trace(board: &Device, action: &impl Action) -> (Vec<Write>, Device) {
 pub fn run(board: &Device, action: &impl Action, sweep: &Sweep) -> Campaign {
     let (writes, device) = trace(board, action);
     let (whole, settled) = ending::of(device, None);
-    let cases = visit(board, action, sweep, |cut, operation, device| {
-        let (ending, _) = ending::of(device, Some(&settled.efuses));
-        Case { cut, operation: operation.clone(), ending }
+    let settled_cases = visit(board, action, sweep, |cut, operation, device| {
+        let (ending, device) = ending::of(device, Some(&settled.efuses));
+        (Case { cut, operation: operation.clone(), ending }, device.efuses)
     });
-    Campaign { writes, whole, cases }
+    // most boards that do not run have the same few eFuses
+    let mut dead: Vec<Efuses> = Vec::new();
+    for (case, efuses) in &settled_cases {
+        if case.ending.verdict != Verdict::Runs && !dead.contains(efuses) {
+            dead.push(efuses.clone());
+        }
+    }
+    let revived: Vec<bool> = dead.par_iter().map(|efuses| ending::runs_flashed_anew(board, efuses)).collect();
+    let cases = settled_cases.into_iter().map(|(mut case, efuses)| {
+        if case.ending.verdict != Verdict::Runs {
+            case.ending.flashed_anew = dead.iter().zip(&revived).find(|(e, _)| **e == efuses).map(|(_, runs)| *runs);
+        }
+        case
+    });
+    Campaign { writes, whole, cases: cases.collect() }
 }
 
 /// Cuts the action, and gives `look` each board as the cut leaves it.

@@ -1,6 +1,6 @@
 //! The outcomes of a campaign as a table.
 
-use super::{Campaign, Verdict};
+use super::{Campaign, Case, Verdict};
 use crate::{bus::EncryptionUnit, device::Device, fault::Operation};
 use dryburn::partition;
 use std::fmt::Write;
@@ -35,18 +35,18 @@ impl Campaign {
             }
         }
         let mut out = format!("{} writes, {} cuts; uncut: {}\n", self.writes.len(), self.cases.len(), self.whole);
-        let _ = writeln!(out, "{:<9} {:<16} {:>6}  {:<15} then", "ops", "cut in", "cuts", "first");
+        let _ = writeln!(out, "{:<9} {:<16} {:>6}  {:<17} then", "ops", "cut in", "cuts", "first");
         for row in &rows {
             let ops = if row.first == row.last { row.first.to_string() } else { format!("{}-{}", row.first, row.last) };
-            let _ = writeln!(out, "{ops:<9} {:<16} {:>6}  {:<15} {}", row.place, row.states, row.replay, row.ending);
+            let _ = writeln!(out, "{ops:<9} {:<16} {:>6}  {:<17} {}", row.place, row.states, row.replay, row.ending);
         }
-        let count = |is: fn(&Verdict) -> bool| self.cases.iter().filter(|case| is(&case.ending.verdict)).count();
+        let count = |is: fn(&Case) -> bool| self.cases.iter().filter(|case| is(case)).count();
         let _ = writeln!(
             out,
-            "{} run the app, {} reset for ever, {} stop",
-            count(|v| *v == Verdict::Runs),
-            count(|v| matches!(v, Verdict::ResetLoop(_))),
-            count(|v| matches!(v, Verdict::Stops(_))),
+            "{} run the app, {} do not until they are flashed anew, {} not even then",
+            count(|case| case.ending.verdict == Verdict::Runs),
+            count(|case| case.ending.flashed_anew == Some(true)),
+            count(|case| case.ending.flashed_anew == Some(false)),
         );
         out
     }

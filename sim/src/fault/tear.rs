@@ -5,7 +5,7 @@
 //! |---|---|
 //! | program of n bytes | 1 to n-1: that many bytes are done |
 //! | erase | 1: all 0x00 (the pre-program that comes first); 2: part of the old content is pre-programmed; 3: part of the bits is erased already |
-//! | burn of n new cells | up to [`FEW`]: each subset but none and all; else the lower half, the upper half, data without check bytes, check bytes without data, all but each single cell, each single cell |
+//! | burn of n new cells | up to [`FEW`]: each subset but none and all; else the lower half, the upper half, (of a coded block) data without check bytes, check bytes without data, all but each single cell, each single cell |
 //!
 //! A larger number is the seed of a random state: of a program any number of bytes and of the byte behind them part of the bits, of an
 //! erase and of a burn any mixture.
@@ -43,7 +43,7 @@ impl Operation {
         match cells.len() {
             0 | 1 => 0,
             few @ 2..=FEW => (1 << few) - 2,
-            many => Shape::ALL.len() as u64 + 2 * many as u64,
+            many => Shape::of(&cells).len() as u64 + 2 * many as u64,
         }
     }
 
@@ -120,7 +120,12 @@ enum Shape {
 }
 
 impl Shape {
-    const ALL: [Self; 4] = [Self::LowerHalf, Self::UpperHalf, Self::Data, Self::Check];
+    /// Those that are neither none nor all of the cells.
+    fn of(cells: &[u16]) -> &'static [Self] {
+        let coded = cells.iter().any(|cell| *cell >= DATA_CELLS) && cells.iter().any(|cell| *cell < DATA_CELLS);
+        let all = &[Self::LowerHalf, Self::UpperHalf, Self::Data, Self::Check];
+        if coded { all } else { &all[..2] }
+    }
 }
 
 /// State `n` of a burn of these cells: those of them that are burned.
@@ -132,8 +137,8 @@ fn torn_cells(cells: &[u16], n: u64) -> Vec<u16> {
     if cells.len() <= FEW && n < (1 << many) - 1 {
         return kept(&|at, _| n >> at & 1 == 1);
     }
-    let shapes = Shape::ALL.len() as u64;
-    let shape = n.checked_sub(1).and_then(|n| Shape::ALL.get(n as usize)).filter(|_| cells.len() > FEW);
+    let shapes = Shape::of(cells);
+    let shape = n.checked_sub(1).and_then(|n| shapes.get(n as usize)).filter(|_| cells.len() > FEW);
     if let Some(shape) = shape {
         return match shape {
             Shape::LowerHalf => kept(&|at, _| at < many / 2),
@@ -142,7 +147,7 @@ fn torn_cells(cells: &[u16], n: u64) -> Vec<u16> {
             Shape::Check => kept(&|_, cell| cell >= DATA_CELLS),
         };
     }
-    if let Some(single) = n.checked_sub(shapes + 1).filter(|n| *n < 2 * many && cells.len() > FEW) {
+    if let Some(single) = n.checked_sub(shapes.len() as u64 + 1).filter(|n| *n < 2 * many && cells.len() > FEW) {
         return kept(&|at, _| if single < many { at != single } else { at == single - many });
     }
     let mut rng = ChaCha20Rng::seed_from_u64(n);

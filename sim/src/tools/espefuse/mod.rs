@@ -50,12 +50,15 @@ use session::Session;
 
 /// Runs one espefuse command line.
 pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
-    run_with(bench, args, &Power::steady())
+    run_guarded(bench, args, &Power::steady(), true)
 }
 
-/// Runs one espefuse command line on a board whose power may fail while eFuses are burned; the rehearsal of the burn is left
-/// out then.
+/// Runs one espefuse command line on a board whose power may fail while eFuses are burned, without the rehearsal of the burn.
 pub fn run_with(bench: &mut Workbench, args: &[String], power: &Power) -> Result<String, Failure> {
+    run_guarded(bench, args, power, false)
+}
+
+fn run_guarded(bench: &mut Workbench, args: &[String], power: &Power, guarded: bool) -> Result<String, Failure> {
     let (options, commands) = parse(args)?;
     if options.virt {
         let chip = options.chip.ok_or_else(|| Failure::new("espefuse --virt: name the chip with --chip"))?;
@@ -77,7 +80,7 @@ pub fn run_with(bench: &mut Workbench, args: &[String], power: &Power) -> Result
     }
     let mut efuses = board.clone();
     let result = run_on(&mut efuses, bench, &options, &commands, power);
-    if !power.is_lost()
+    if guarded
         && !options.force
         && !commands.iter().any(|c| c.flag("--force"))
         && let Some(mut board) = bench.device.clone()
