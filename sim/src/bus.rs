@@ -6,11 +6,10 @@
 
 use crate::{
     efuse::Efuses,
-    fault::{Fault, PoweredFlash},
     flash::{Flash, FlashError},
 };
 use dryburn::{efuse::security, flash_encryption::FlashCipher};
-use embedded_storage::nor_flash::{ErrorType, ReadNorFlash};
+use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
 /// The encryption unit of a board: its cipher when it is on.
 #[derive(Default)]
@@ -38,8 +37,12 @@ impl EncryptionUnit {
     /// Programs `data` as `bootloader_flash_write(…, write_encrypted = true)` does: encrypted when the unit is on.
     ///
     /// # Errors
-    /// Beyond the end of flash, not aligned to 16 bytes, or power fails.
-    pub fn program(&self, flash: &mut PoweredFlash<'_>, address: u32, data: &[u8]) -> Result<(), Fault> {
+    /// Beyond the end of flash, not aligned to 16 bytes, and whatever `flash` has.
+    pub fn program<F>(&self, flash: &mut F, address: u32, data: &[u8]) -> Result<(), F::Error>
+    where
+        F: NorFlash,
+        F::Error: From<FlashError>,
+    {
         let mut data = data.to_vec();
         if let Some(cipher) = &self.cipher {
             cipher.encrypt(address, &mut data).map_err(|_| FlashError::NotAligned {
@@ -48,7 +51,7 @@ impl EncryptionUnit {
                 size: 16,
             })?;
         }
-        flash.program(address, &data)
+        flash.write(address, &data)
     }
 }
 
@@ -120,7 +123,6 @@ impl ReadNorFlash for CpuView<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::Power;
     use dryburn::flash_encryption::{CryptConfig, FlashKey};
     use proptest::prelude::*;
 
@@ -131,7 +133,7 @@ mod tests {
             let plain: Vec<u8> = (0..1024u32).map(|i| (i * 7) as u8).collect();
             let key = FlashKey::Esp32 { key: [0x3C; 32], config: CryptConfig::ALL };
             let unit = EncryptionUnit { cipher: Some(FlashCipher::new(&key)) };
-            unit.program(&mut PoweredFlash::new(&mut flash, &Power::steady()), 0, &plain).expect("aligned");
+            unit.program(&mut flash, 0, &plain).expect("aligned");
             let mut buf = vec![0; len];
             unit.view(&flash).fill(at, &mut buf).expect("inside");
             prop_assert_eq!(&buf, &plain[at as usize..][..len]);
