@@ -70,8 +70,8 @@ fn board(case: &Value, folder: &std::path::Path) -> Device {
     device
 }
 
-/// Where the recorded power failed.
-fn cut(id: &str, writes: &[Write]) -> Cut {
+/// Where the recorded power failed; `went_on` when the ROM still found the bootloader afterwards.
+fn cut(id: &str, writes: &[Write], went_on: bool) -> Cut {
     let find = |is: &dyn Fn(&Operation) -> bool| {
         let at = writes.iter().position(|write| is(&write.operation));
         at.unwrap_or_else(|| panic!("{id}: no such write")) as u64 + 1
@@ -84,7 +84,9 @@ fn cut(id: &str, writes: &[Write]) -> Cut {
         "-before-key" | "-before-burn" => 1,
         "-between-burns" => burn(0),
         "-between-passes" => burn(0) + 1,
-        "-after-key" => erase(0),
+        // the recorder killed a process: it was late for one of these and early for the others, as what follows shows
+        "-after-key" | "-in-bootloader" if went_on => erase(0),
+        "-after-key" => change(0x1000),
         "-after-burn" => burn(5),
         "-in-bootloader" | "-recover" => change(0x1000),
         "-after-bootloader" => erase(TABLE),
@@ -130,7 +132,7 @@ fn the_next_power_on_says_what_was_recorded() {
     let key = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/keys/rsa3072_a.pem");
     fs::copy(key, folder.path().join("key.pem")).unwrap();
     let text = fs::read_to_string(path).unwrap();
-    let mut compared = 0;
+    let (mut compared, mut differ) = (0, Vec::new());
     for line in text.lines().filter(|line| line.contains("-cut")) {
         let case: Value = serde_json::from_str(line).unwrap();
         let id = case["id"].as_str().unwrap();
@@ -141,14 +143,15 @@ fn the_next_power_on_says_what_was_recorded() {
         let (writes, _) = campaign::trace(&board, &|device: &mut Device, power: &Power| {
             device.power_on_with(Watch::UntilSettled, power);
         });
+        let recorded = case["reference"].as_str().unwrap();
         let mut after = board.clone();
-        let power = Power::failing(cut(id, &writes));
+        let power = Power::failing(cut(id, &writes, !recorded.contains("invalid header")));
         after.power_on_with(Watch::UntilSettled, &power);
         assert!(power.is_lost(), "{id}");
         if id.contains("recover") {
             after.flash = board.flash.clone();
         }
-        for recorded in case["reference"].as_str().unwrap().split("--- power cycle ").skip(1) {
+        for recorded in recorded.split("--- power cycle ").skip(1) {
             let cycle = after.power_on(Watch::UntilSettled);
             let ours = told(&uart::render_cycle(&cycle, Rom::of(Chip::Esp32c3, Revision::new(0, 3))).0);
             let mut recorded = told(recorded);
@@ -159,10 +162,13 @@ fn the_next_power_on_says_what_was_recorded() {
                 recorded.pop();
             }
             assert!(!recorded.is_empty(), "{id}: nothing to compare");
-            assert!(ours.starts_with(&recorded), "{id}\nours {ours:#?}\nrecorded {recorded:#?}");
+            if !ours.starts_with(&recorded) {
+                differ.push(format!("{id}\nours {ours:#?}\nrecorded {recorded:#?}"));
+            }
             compared += 1;
         }
     }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
     assert!(compared >= 35, "{compared}");
     println!("{compared} power-ons compared");
 }
