@@ -51,7 +51,9 @@ fn boards() -> Vec<Device> {
     let old = "5.3".parse().unwrap();
     [Chip::Esp32, Chip::Esp32c3]
         .into_iter()
-        .flat_map(|chip| [(old, false), (IdfVersion::LATEST, false), (IdfVersion::LATEST, true)].map(|(idf, r)| board(chip, idf, r)))
+        .flat_map(|chip| {
+            [(old, false), (IdfVersion::LATEST, false), (IdfVersion::LATEST, true)].map(|(idf, r)| board(chip, idf, r))
+        })
         .collect()
 }
 
@@ -94,14 +96,21 @@ fn a_cut_leaves_what_hardware_could_be_left_with() {
                         assert!(rest == whole, "{name}: a cell was burned that nobody asked for");
                     }
                     for other in (0..11).filter(|other| other != block) {
-                        assert_eq!(after.efuses.raw_block(other), before.efuses.raw_block(other), "{name}: BLOCK{other}");
+                        assert_eq!(
+                            after.efuses.raw_block(other),
+                            before.efuses.raw_block(other),
+                            "{name}: BLOCK{other}"
+                        );
                     }
                 }
                 Operation::Program { address, data } => {
                     assert!(after.efuses == before.efuses, "{name}: eFuses changed");
                     let changed = after.flash.changed_sectors(&before.flash);
                     let mut sectors = *address / SECTOR..(*address + data.len() as u32).div_ceil(SECTOR);
-                    assert!(changed.iter().all(|at| sectors.contains(&(at / SECTOR))), "{name}: another sector changed");
+                    assert!(
+                        changed.iter().all(|at| sectors.contains(&(at / SECTOR))),
+                        "{name}: another sector changed"
+                    );
                     let from = sectors.next().unwrap() * SECTOR;
                     let (mut old, mut new) = ([0; SECTOR as usize], [0; SECTOR as usize]);
                     before.flash.read(from, &mut old).unwrap();
@@ -156,7 +165,10 @@ fn a_boot_without_power_says_nothing_more() {
                 let told = events(&board, &power);
                 assert!(power.is_lost());
                 assert_eq!(power.count(), op, "a write followed the cut");
-                assert!(whole.starts_with(&told) && told.len() < whole.len(), "{op}: the log is not that of an uncut boot");
+                assert!(
+                    whole.starts_with(&told) && told.len() < whole.len(),
+                    "{op}: the log is not that of an uncut boot"
+                );
             }
         }
     }
@@ -212,6 +224,31 @@ fn cuts_lead_where_the_sheets_say() {
                 assert_eq!(*verdict, Verdict::Runs, "{what}");
             }
         }
+    }
+}
+
+/// A second cut, in the power-on that goes on after the first: nothing that one cut alone does not lead to.
+#[test]
+fn two_cuts_lead_where_one_does() {
+    for board in [board(Chip::Esp32, IdfVersion::LATEST, false), board(Chip::Esp32c3, IdfVersion::LATEST, false)] {
+        let between = Sweep { op: None, tears: Tears::None, limit: 1 };
+        let verdicts = |cases: &[campaign::Case]| -> Vec<(Verdict, Option<bool>)> {
+            cases.iter().map(|case| (case.ending.verdict.clone(), case.ending.flashed_anew)).collect()
+        };
+        let once = campaign::run(&board, &first_boot, &between);
+        let listed = verdicts(&once.cases);
+        let boards = campaign::visit(&board, &first_boot, &between, |cut, _, after| (cut, after));
+        let goes_on = once.cases.iter().filter(|case| case.ending.goes_on).map(|case| case.cut);
+        let mut nested = 0;
+        for cut in goes_on {
+            let (_, after) = boards.iter().find(|(at, _)| *at == cut).unwrap();
+            let twice = campaign::run(after, &first_boot, &between);
+            nested += twice.cases.len();
+            for (case, verdict) in twice.cases.iter().zip(verdicts(&twice.cases)) {
+                assert!(listed.contains(&verdict), "{} {cut}, then {}: {}", board.chip(), case.cut, case.ending);
+            }
+        }
+        assert!(nested > 50, "{nested}");
     }
 }
 

@@ -69,7 +69,11 @@ impl Desk {
             ["power-on"] => (true, Watch::UntilSettled),
             ["reset"] => (false, Watch::UntilSettled),
             [verb @ ("power-on" | "reset"), "--resets", n] => (*verb == "power-on", resets(n)?),
-            _ => return Err(Failure::new("device: the board can `power-on` and `reset`, both with `--resets N`, and `power-cut`")),
+            _ => {
+                return Err(Failure::new(
+                    "device: the board can `power-on` and `reset`, both with `--resets N`, and `power-cut`",
+                ));
+            }
         };
         let rom = Rom::of(device.chip(), security::chip_revision(&device.efuses));
         let cycle = if power_on { device.power_on(watch) } else { device.reset(watch) };

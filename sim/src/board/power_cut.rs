@@ -13,7 +13,8 @@ use crate::{
 };
 use dryburn::efuse::security;
 
-const USAGE: &str = "device power-cut --during power-on|reset|\"espefuse …\" --at N|every-op [--tear none|all|NUMBER] [--limit N]";
+const USAGE: &str =
+    "device power-cut --during power-on|reset|\"espefuse …\" --at N|every-op [--tear none|all|NUMBER] [--limit N]";
 
 /// States of one write that a sweep tries unless told otherwise.
 const LIMIT: u64 = 8;
@@ -35,7 +36,9 @@ impl During {
                 Err(Failure::new("power-cut: a --virt file has no power to fail; leave --virt out to use the board"))
             }
             ["espefuse" | "espefuse.py", ..] => Ok(Self::Espefuse(words.into_iter().skip(1).collect())),
-            _ => Err(Failure::new(format!("--during \"{text}\": found none of power-on, reset, \"espefuse …\"\n{USAGE}"))),
+            _ => Err(Failure::new(format!(
+                "--during \"{text}\": found none of power-on, reset, \"espefuse …\"\n{USAGE}"
+            ))),
         }
     }
 
@@ -131,7 +134,8 @@ impl Desk {
         let action = |device: &mut Device, power: &Power| {
             options.during.run(self, device, power);
         };
-        let sweep = Sweep { op: None, tears: options.tear.unwrap_or(Tears::None), limit: options.limit.unwrap_or(LIMIT) };
+        let sweep =
+            Sweep { op: None, tears: options.tear.unwrap_or(Tears::None), limit: options.limit.unwrap_or(LIMIT) };
         let campaign = campaign::run(board, &action, &sweep);
         if campaign.writes.is_empty() {
             let Output { text, .. } = options.during.run(self, &mut board.clone(), &Power::steady());

@@ -140,11 +140,7 @@ impl Batch {
     ///
     /// # Errors
     /// Power fails.
-    pub fn commit(
-        mut self,
-        efuses: &mut PoweredEfuses<'_>,
-        tell: &mut dyn FnMut(Event),
-    ) -> Result<bool, PowerLost> {
+    pub fn commit(mut self, efuses: &mut PoweredEfuses<'_>, tell: &mut dyn FnMut(Event)) -> Result<bool, PowerLost> {
         // ESP-IDF 6.1 holds WR_DIS back until everything else is burned
         let deferred = match self.staged.first_mut() {
             Some(words) if self.idf.since(6, 1) => std::mem::take(&mut words[0]),

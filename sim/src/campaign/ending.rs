@@ -104,7 +104,9 @@ fn of_cycle(device: &Device, cycle: &PowerCycle) -> Verdict {
         Outcome::App { .. } => Verdict::Runs,
         Outcome::Reset => Verdict::ResetLoop(without_numbers(log.lines().find(error).or(log.lines().last()))),
         // what the ROM says before it names its own source file
-        _ => Verdict::Stops(without_numbers(log.lines().rev().find(|line| !line.is_empty() && !line.starts_with("ets_main")))),
+        _ => Verdict::Stops(without_numbers(
+            log.lines().rev().find(|line| !line.is_empty() && !line.starts_with("ets_main")),
+        )),
     }
 }
 

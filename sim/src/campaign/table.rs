@@ -59,15 +59,14 @@ impl Places {
     fn of(board: &Device) -> Self {
         let table_at = board.config.partition_table_offset();
         let base = board.chip().spec().bootloader_offset;
-        let mut places = vec![
-            (0, "sector 0".to_owned()),
-            (base, "bootloader".to_owned()),
-            (table_at, "partition table".to_owned()),
-        ];
+        let mut places =
+            vec![(0, "sector 0".to_owned()), (base, "bootloader".to_owned()), (table_at, "partition table".to_owned())];
         let mut table = [0; partition::TABLE_SIZE];
         let unit = EncryptionUnit::at_reset(&board.efuses);
         let read = unit.view(&board.flash).fill(table_at, &mut table);
-        if let Ok(verified) = read.map_err(drop).and_then(|()| partition::verify(&table, board.flash.size()).map_err(drop)) {
+        if let Ok(verified) =
+            read.map_err(drop).and_then(|()| partition::verify(&table, board.flash.size()).map_err(drop))
+        {
             for entry in verified.bootloader_entries(&table) {
                 let bytes = entry.to_bytes();
                 let label = bytes.iter().skip(12).take(16).take_while(|b| **b != 0).map(|b| char::from(*b)).collect();

@@ -53,7 +53,9 @@ impl Efuses {
     /// The cells with which `bits` is burned into a block, without those that WR_DIS (as it is now) freezes.
     fn wanted(&self, block: usize, bits: &[u32]) -> Cells {
         let mut data = [0; 32];
-        for (word, (chunk, bits)) in data.as_chunks_mut::<4>().0.iter_mut().zip(bits).enumerate().take(self.words(block)) {
+        for (word, (chunk, bits)) in
+            data.as_chunks_mut::<4>().0.iter_mut().zip(bits).enumerate().take(self.words(block))
+        {
             *chunk = (bits & !self.frozen_bits(block, word)).to_le_bytes();
         }
         Cells { data, check: self.coding(block).check(&data) }
@@ -144,7 +146,8 @@ impl Efuses {
         for block in self.torn.keys() {
             let Some(error) = self.coding_error(*block) else { continue };
             let mut add = |(offset, shift): (usize, usize), bits: u32| {
-                let old = image.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
+                let old =
+                    image.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
                 set_register(image, offset, old | bits << shift);
             };
             if self.chip() == Chip::Esp32 {
@@ -172,9 +175,12 @@ fn error_base(chip: Chip) -> usize {
     }
 }
 
-/// Where the error registers count a block's errors and say that they are too many: offset, bit. Seen by what espefuse 5.6 makes of
+/// Offset of a register, bit of it.
+type Place = (usize, usize);
+
+/// Where the error registers count a block's errors and say that they are too many. Seen by what espefuse 5.6 makes of
 /// them.
-fn error_bits(chip: Chip, block: usize) -> Option<((usize, usize), Option<(usize, usize)>)> {
+fn error_bits(chip: Chip, block: usize) -> Option<(Place, Option<Place>)> {
     let base = error_base(chip);
     let nibble = block.checked_sub(1)?;
     let place = |nibble: usize, bit: usize| (base + nibble / 8 * 4, nibble % 8 * 4 + bit);

@@ -73,8 +73,7 @@ fn decode_3_4(data: &[u8; 32], check: &[u8]) -> Decoded {
     let mut error = None;
     for (group, check) in out[..24].chunks_mut(GROUP_3_4).zip(check.chunks(2)) {
         let [xor, sum] = check_3_4(group);
-        let (wrong, off) =
-            (xor ^ check.first().unwrap_or(&0), i16::from(*check.last().unwrap_or(&0)) - i16::from(sum));
+        let (wrong, off) = (xor ^ check.first().unwrap_or(&0), i16::from(*check.last().unwrap_or(&0)) - i16::from(sum));
         if wrong == 0 && off == 0 {
             continue;
         }

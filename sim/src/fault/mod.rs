@@ -20,7 +20,9 @@ use crate::{
     flash::{Flash, FlashError},
 };
 use dryburn::{Chip, SECTOR, efuse::Efuse};
-use embedded_storage::nor_flash::{ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
+use embedded_storage::nor_flash::{
+    ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
+};
 use std::ops::Deref;
 
 /// Why a write to flash came to nothing, or to not all of it.

@@ -68,7 +68,7 @@ impl FirstStage<'_> {
             Family::Esp32 => self.esp32(),
             Family::Later => self.later(),
         };
-        verdict.unwrap_or_else(|PowerLost| Verdict::PowerLost)
+        verdict.unwrap_or(Verdict::PowerLost)
     }
 
     fn tell(&mut self, event: Event) {

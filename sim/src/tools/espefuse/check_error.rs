@@ -55,10 +55,9 @@ pub(super) fn run(session: &mut Session) -> Result<(), Failure> {
     announce(session);
     let mut frozen = false;
     for (n, block, error) in found {
-        let Some(field) = session.field(block.name) else { continue };
         let name = format!("{} [ERRORS:{} FAIL:{}]", block.name, error.count, u8::from(error.failed));
         let data: Vec<u8> = session.block(n).into_iter().take(session.block_len(n)).rev().collect();
-        let protected = session.write_protected(field);
+        let protected = block.write_disable.is_some_and(|bit| session.disabled("WR_DIS", bit));
         let access = if protected { "not writable" } else { "writable" };
         frozen |= protected;
         session.say(&format!("BLOCK{n:<2}: {name:<40} = 0x{} ({access})", hex(&data)));
