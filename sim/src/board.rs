@@ -4,6 +4,7 @@
 //! Both also lie in the scenario's folder as `bootloader.bin` and `partition-table.bin`, so that commands can encrypt and
 //! flash them.
 
+mod power_cut;
 mod provision;
 
 use crate::{
@@ -82,6 +83,7 @@ impl Desk {
             ["flash", words @ ..] => return provision::flash(&mut self.bench, words),
             ["app", words @ ..] => return self.app(words),
             ["ota", words @ ..] => return self.ota(words),
+            ["power-cut", words @ ..] => return self.power_cut(words),
             _ => {}
         }
         let device = self.bench.device.as_mut().ok_or_else(no_board)?;
@@ -91,8 +93,8 @@ impl Desk {
             [verb @ ("power-on" | "reset"), "--resets", n] => (*verb == "power-on", resets(n)?),
             _ => {
                 return Err(Failure::new(
-                    "device: the board can `power-on` and `reset`, both with `--resets N`, `provision` and `flash`; its app can \
-                     run an `app SCRIPT` and install an update with `ota FILE|URL`",
+                    "device: the board can `power-on` and `reset`, both with `--resets N`, `power-cut`, `provision` and `flash`; its \
+                     app can run an `app SCRIPT` and install an update with `ota FILE|URL`",
                 ));
             }
         };

@@ -34,6 +34,11 @@ impl Workbench {
         Ok(Self { root: PathBuf::new(), confined: false, device: None, rng: ChaCha20Rng::from_seed(seed) })
     }
 
+    /// The same folder and random numbers, with another board.
+    pub(crate) fn with_board(&self, device: Device) -> Self {
+        Self { root: self.root.clone(), confined: self.confined, device: Some(device), rng: self.rng.clone() }
+    }
+
     /// Whether the desk is that of a scenario, which sees nothing but its folder.
     pub fn is_confined(&self) -> bool {
         self.confined
