@@ -38,7 +38,10 @@ mod session;
 mod show;
 mod voltage;
 
-use super::{Failure, Workbench};
+use super::{
+    Failure, Workbench,
+    download::{Download, no_answer},
+};
 use crate::efuse::{Efuses, Format};
 use args::{Command, Kind, Options, check_row, parse};
 use dryburn::Chip;
@@ -64,6 +67,15 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
         return Err(Failure::new(format!(
             "espefuse: the board is an {found}, not an {asked}: change --chip or leave it out"
         )));
+    }
+    match Download::of(board) {
+        Download::Open => {}
+        Download::Secure => {
+            return Err(Failure::new(
+                "\nA fatal error occurred: Secure Download Mode is enabled. The tool can not read eFuses.",
+            ));
+        }
+        Download::Closed => return Err(no_answer(board.chip())),
     }
     let mut efuses = board.clone();
     let result = run_on(&mut efuses, bench, &options, &commands);
