@@ -12,7 +12,7 @@
 //! | `voltage.rs`, `mac.rs` | set-flash-voltage, burn-custom-mac, get-custom-mac |
 //! | `show.rs`, `fields.rs`, `meanings.rs` | summary |
 //! | `dump.rs`, `adc.rs` | dump; adc-info, check-error |
-//! | `guard.rs` | the rehearsal of a burn on the board |
+//! | `guard.rs`, `losses.rs` | the rehearsal of a burn on the board |
 //! | `format.rs` | values as the tool prints them |
 //!
 //! As in espefuse 5, several commands that burn are burned together at the end, so a refusal burns nothing; commands that only
@@ -30,6 +30,7 @@ mod fields;
 mod format;
 mod guard;
 mod key_digest;
+mod losses;
 mod mac;
 mod meanings;
 mod protect;
@@ -79,18 +80,20 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
     }
     let mut efuses = board.clone();
     let result = run_on(&mut efuses, bench, &options, &commands);
+    let mut losses = Vec::new();
     if !options.force
         && !commands.iter().any(|c| c.flag("--force"))
         && let Some(mut board) = bench.device.clone()
     {
         // without its key a bootloader with Secure Boot v1 starts nothing anyway
         let _ = board.config.load_verification_key(bench);
-        guard::check(&board, &efuses)?;
+        losses = guard::check(&board, &efuses)?;
     }
     if let Some(board) = bench.efuses_mut() {
         *board = efuses;
     }
-    result
+    let losses: String = losses.iter().map(|loss| format!("--- dryburn: {loss}\n")).collect();
+    result.map(|text| losses + &text)
 }
 
 /// Works on the vendor's `--virt` file, which is created when absent and cannot hold keys that nobody may read.
