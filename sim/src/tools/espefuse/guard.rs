@@ -27,11 +27,20 @@ pub(super) fn check(board: &Device, after: &Efuses) -> Result<Vec<String>, Failu
         return Ok(Vec::new());
     }
     let mut losses = losses::of_efuses(&board.efuses, after);
-    if !board.clone().power_on(Watch::UntilSettled).runs_an_app() {
-        return Ok(losses);
-    }
     let mut copy = board.clone();
     copy.efuses = after.clone();
+    if !board.clone().power_on(Watch::UntilSettled).runs_an_app() {
+        // it cannot get worse, but for what the boot burns in vain
+        let starts = copy.power_on(Watch::UntilSettled).runs_an_app();
+        let burned = burned_by_itself(after, &copy.efuses);
+        if !starts && !burned.is_empty() {
+            losses.push(format!(
+                "with this flash the next power-on burns {} and starts no app: bring the flash in order first",
+                burned.join(", ")
+            ));
+        }
+        return Ok(losses);
+    }
     for which in ["next", "second next"] {
         let cycle = copy.power_on(Watch::UntilSettled);
         if !cycle.runs_an_app() {
