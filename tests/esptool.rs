@@ -259,8 +259,7 @@ fn write_flash_patches_the_bootloader_only_when_asked() {
     let text = desk
         .ok("esptool --chip esp32 write-flash -fm qio -ff 80m -fs detect 0x1000 esp32_boot.bin 0x10000 esp32_app.bin");
     let patched = "Flash parameters set to 0x002f.\nSHA digest in image updated.\nWrote 336";
-    let note =
-        "NOTE: 'esp32_app.bin' requires chip revision in range v1.0 - v3.99 (this chip is revision v0.0)\n";
+    let note = "NOTE: 'esp32_app.bin' requires chip revision in range v1.0 - v3.99 (this chip is revision v0.0)\n";
     assert!(text.starts_with(&format!("{note}{patched}")), "{text}");
     let merged = "esptool --chip esp32 merge-bin -t 0x1000 -o m.bin -fm qio -ff 80m -fs 4MB 0x1000 esp32_boot.bin";
     desk.ok(merged);

@@ -303,7 +303,9 @@ fn spoil(bench: &Workbench, args: &DamageArgs) -> Result<String, Failure> {
         What::Hash => Damage::Hash,
         What::Bit => Damage::Bit,
         What::Truncate => Damage::Truncate(value(bytes.len() as u64)? as usize),
-        What::BlockVersion => return spoil_block(bench, &args.file, bytes, 0, BlockDamage::Version(value(0xFF)? as u8)),
+        What::BlockVersion => {
+            return spoil_block(bench, &args.file, bytes, 0, BlockDamage::Version(value(0xFF)? as u8));
+        }
         What::BlockSignature => return spoil_block(bench, &args.file, bytes, index, BlockDamage::Signature),
         What::BlockDigest => return spoil_block(bench, &args.file, bytes, index, BlockDamage::Digest),
         What::BlockCrc => return spoil_block(bench, &args.file, bytes, index, BlockDamage::Crc),

@@ -279,6 +279,10 @@ fn key_files_of_any_content_are_read_or_refused() {
     for i in 0..pem.len() {
         let mut damaged = pem.clone();
         damaged[i] ^= 1;
+        assert!(
+            digest(&damaged).map_or_else(|text| text.starts_with("key.pem: "), |_| true),
+            "the error names the file"
+        );
         let _ = (digest(&damaged), super::key_digest::private_number("key.pem", &damaged), digest(&pem[..i]));
     }
 }

@@ -102,7 +102,7 @@ fn manual_encrypt_disabled(efuses: &Efuses) -> bool {
 
 /// Files that the chip shall encrypt as it writes them; gives the tool's lines. In secure download mode it cannot look at the
 /// eFuses, so only the addresses count.
-pub fn write_encrypted(efuses: &Efuses, files: &[Region], ignore_efuses: bool) -> Result<String, Failure> {
+pub fn write_encrypted(efuses: &Efuses, chip: Chip, files: &[Region], ignore_efuses: bool) -> Result<String, Failure> {
     let mut text = String::new();
     if Download::of(efuses) == Download::Open {
         if manual_encrypt_disabled(efuses) {
@@ -111,14 +111,14 @@ pub fn write_encrypted(efuses: &Efuses, files: &[Region], ignore_efuses: bool) -
             ));
         }
         let config = read(efuses, "FLASH_CRYPT_CONFIG");
-        if efuses.chip() == Chip::Esp32 && config != 0xF && read(efuses, "RD_DIS") & 8 == 0 {
+        if chip == Chip::Esp32 && config != 0xF && read(efuses, "RD_DIS") & 8 == 0 {
             text += &format!("Unexpected FLASH_CRYPT_CONFIG value: {config:#x}\n");
         }
         if !has_flash_key(efuses) {
             text += "Flash encryption key is not programmed.\n";
         }
     }
-    let unit = cipher_unit(efuses.chip());
+    let unit = cipher_unit(chip);
     for file in files.iter().filter(|file| file.encrypt && !file.address.is_multiple_of(unit)) {
         let (name, at) = (&file.name, file.address);
         text += &format!("WARNING: '{name}' (address {at:#x}) is not {unit} byte aligned, can't flash encrypted.\n");
@@ -126,9 +126,8 @@ pub fn write_encrypted(efuses: &Efuses, files: &[Region], ignore_efuses: bool) -
     if text.is_empty() || ignore_efuses {
         return Ok(text);
     }
-    let Failure { text: last, status } = fatal(
-        "Can't perform encrypted flash write, consult Flash Encryption documentation for more information.",
-    );
+    let Failure { text: last, status } =
+        fatal("Can't perform encrypted flash write, consult Flash Encryption documentation for more information.");
     Err(Failure { text: text + &last, status })
 }
 
@@ -163,9 +162,8 @@ pub fn unfit(image: &[u8], name: &str, chip: Chip, revision: Option<Revision>) -
     if max.0 == 0 || min.0 == 0 && header.min_chip_rev() != 0 {
         // an image from before the full revisions
         let (min, now) = (u16::from(header.min_chip_rev()), revision.major());
-        return (now < min).then(|| {
-            format!("'{name}' requires chip revision {min} or higher (this chip is revision {now})")
-        });
+        return (now < min)
+            .then(|| format!("'{name}' requires chip revision {min} or higher (this chip is revision {now})"));
     }
     if (min..=max).contains(&revision) {
         return None;

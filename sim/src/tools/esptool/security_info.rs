@@ -34,8 +34,7 @@ pub fn report(efuses: &Efuses) -> Result<String, Failure> {
     }
     let flags = FLAGS.iter().fold(0_u32, |flags, (name, bit)| flags | u32::from(burned(efuses, name)) << bit);
     let set = |bit: u32| flags >> bit & 1 == 1;
-    let mut purposes: Vec<u8> =
-        (0..6).map(|n| security::key_purpose(efuses, n).unwrap_or(0)).collect();
+    let mut purposes: Vec<u8> = (0..6).map(|n| security::key_purpose(efuses, n).unwrap_or(0)).collect();
     // a seventh byte without meaning, as seen from the ESP32-C3 and -C6; other chips UNVERIFIED
     purposes.push(match chip {
         Chip::Esp32c3 => 0x0C,

@@ -35,8 +35,7 @@ pub fn run(bench: &Workbench, flash: &mut Flash, target: Target, args: &WriteFla
         check_images(&files, target, &mut text)?;
     }
     if files.iter().any(|file| file.encrypt) {
-        need_chip(chip)?;
-        text += &secured::write_encrypted(efuses, &files, args.ignore_flash_enc_efuse)?;
+        text += &secured::write_encrypted(efuses, need_chip(chip)?, &files, args.ignore_flash_enc_efuse)?;
     } else {
         secured::write_plaintext(efuses, args.force)?;
     }
