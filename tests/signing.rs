@@ -280,7 +280,8 @@ fn a_damaged_block_is_wrong_in_one_place_only() {
     let (image, sector) = file.split_at(file.len() - SECTOR);
     let digest = Sha256::digest(image);
     let trusted = ["rsa3072_a", "rsa3072_b"].map(|name| Some(key(name).public().unwrap().digest()));
-    let damages: [(BlockDamage, fn(&v2::BlockError) -> bool); 5] = [
+    type Is = fn(&v2::BlockError) -> bool;
+    let damages: [(BlockDamage, Is); 5] = [
         (BlockDamage::Signature, |e| matches!(e, v2::BlockError::BadSignature)),
         (BlockDamage::Version(3), |e| matches!(e, v2::BlockError::UnknownVersion { version: 3, .. })),
         (BlockDamage::Digest, |e| matches!(e, v2::BlockError::DigestMismatch)),

@@ -132,7 +132,8 @@ fn lost_slots(board: &Device, after: &Efuses, cycle: &PowerCycle) -> Vec<String>
     apps.iter()
         .map(|(offset, _)| *offset)
         .filter(|offset| offset != running && holds_something(*offset))
-        .filter(|offset| alone(*offset, &board.efuses) && !alone(*offset, after))
+        // most start with either, so the new eFuses are asked first
+        .filter(|offset| !alone(*offset, after) && alone(*offset, &board.efuses))
         .map(|offset| {
             format!("the app at {offset:#x} would no longer start: an update that fails could not fall back to it")
         })
