@@ -1,7 +1,8 @@
 //! openssl, as far as ESP-IDF's documentation uses it: `openssl ecparam -name CURVE -genkey -noout -out FILE` makes a key
 //! for Secure Boot. Any other use is refused as not modelled.
 //!
-//! Unlike openssl this one does not overwrite a file: it may be the only copy of a key.
+//! Unlike openssl this one does not overwrite a file: it may be the only copy of a key. Like openssl it lets only the owner
+//! read the new one (espsecure does not restrict its key files).
 
 use super::{Failure, Workbench};
 use dryburn::{SecureBootScheme, secure_boot::sign::SigningKey};
@@ -45,6 +46,6 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
         )));
     }
     let pem = SigningKey::generate(scheme, &mut bench.rng)?.to_pem()?;
-    bench.write(file, pem.as_bytes())?;
+    bench.write_secret(file, pem.as_bytes())?;
     Ok(text.to_owned())
 }

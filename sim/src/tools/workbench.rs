@@ -93,6 +93,16 @@ impl Workbench {
             .map_err(|e| Failure::new(format!("{name}: cannot be written: {}", reason(&e))))
     }
 
+    /// Writes a new file that only its owner may read, where the system knows owners.
+    pub fn write_secret(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let written = options.open(self.path(name)?).and_then(|mut file| io::Write::write_all(&mut file, bytes));
+        written.map_err(|e| Failure::new(format!("{name}: cannot be written: {}", reason(&e))))
+    }
+
     /// Whether a file of that name exists.
     pub fn exists(&self, name: &str) -> bool {
         self.path(name).is_ok_and(|p| p.exists())

@@ -12,7 +12,7 @@
 //! | `voltage.rs`, `mac.rs` | set-flash-voltage, burn-custom-mac, get-custom-mac |
 //! | `show.rs`, `fields.rs`, `meanings.rs` | summary |
 //! | `dump.rs`, `adc.rs`, `check_error.rs` | dump; adc-info; check-error |
-//! | `guard.rs` | the rehearsal of a burn on the board |
+//! | `guard.rs`, `losses.rs` | the rehearsal of a burn on the board |
 //! | `format.rs` | values as the tool prints them |
 //!
 //! As in espefuse 5, several commands that burn are burned together at the end, so a refusal burns nothing; commands that only
@@ -31,6 +31,7 @@ mod fields;
 mod format;
 mod guard;
 mod key_digest;
+mod losses;
 mod mac;
 mod meanings;
 mod protect;
@@ -39,7 +40,10 @@ mod session;
 mod show;
 mod voltage;
 
-use super::{Failure, Workbench};
+use super::{
+    Failure, Workbench,
+    download::{Download, no_answer},
+};
 use crate::{
     efuse::{Efuses, Format},
     fault::{Power, PoweredEfuses},
@@ -78,8 +82,18 @@ fn run_guarded(bench: &mut Workbench, args: &[String], power: &Power, guarded: b
             "espefuse: the board is an {found}, not an {asked}: change --chip or leave it out"
         )));
     }
+    match Download::of(board) {
+        Download::Open => {}
+        Download::Secure => {
+            return Err(Failure::new(
+                "\nA fatal error occurred: Secure Download Mode is enabled. The tool can not read eFuses.",
+            ));
+        }
+        Download::Closed => return Err(no_answer(board.chip())),
+    }
     let mut efuses = board.clone();
     let result = run_on(&mut efuses, bench, &options, &commands, power);
+    let mut losses = Vec::new();
     if guarded
         && !options.force
         && !commands.iter().any(|c| c.flag("--force"))
@@ -87,12 +101,13 @@ fn run_guarded(bench: &mut Workbench, args: &[String], power: &Power, guarded: b
     {
         // without its key a bootloader with Secure Boot v1 starts nothing anyway
         let _ = board.config.load_verification_key(bench);
-        guard::check(&board, &efuses)?;
+        losses = guard::check(&board, &efuses)?;
     }
     if let Some(board) = bench.efuses_mut() {
         *board = efuses;
     }
-    result
+    let losses: String = losses.iter().map(|loss| format!("--- dryburn: {loss}\n")).collect();
+    result.map(|text| losses + &text)
 }
 
 /// Works on the vendor's `--virt` file, which is created when absent and cannot hold keys that nobody may read.

@@ -273,13 +273,17 @@ fn rows_of_commands_that_the_vendors_tool_cannot_take_are_refused() {
 
 #[test]
 fn key_files_of_any_content_are_read_or_refused() {
-    let digest = |bytes: &[u8]| super::key_digest::digest(bytes).map_err(|e| e.text);
+    let digest = |bytes: &[u8]| super::key_digest::digest("key.pem", bytes).map_err(|e| e.text);
     let pem = fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/keys/p256.pem")).unwrap();
     assert!(digest(&pem).is_ok_and(|d| d.to_vec() == vector("pubkey_digest_p256.bin")));
     for i in 0..pem.len() {
         let mut damaged = pem.clone();
         damaged[i] ^= 1;
-        let _ = (digest(&damaged), super::key_digest::private_number(&damaged), digest(&pem[..i]));
+        assert!(
+            digest(&damaged).map_or_else(|text| text.starts_with("key.pem: "), |_| true),
+            "the error names the file"
+        );
+        let _ = (digest(&damaged), super::key_digest::private_number("key.pem", &damaged), digest(&pem[..i]));
     }
 }
 
