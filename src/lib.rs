@@ -21,7 +21,7 @@
 //! every refusal says which check failed, where, and with what value. Nothing that lies in flash can make this crate
 //! panic or loop.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(

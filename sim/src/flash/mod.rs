@@ -190,7 +190,8 @@ impl Flash {
             .collect()
     }
 
-    fn check_range(&self, address: u32, length: u64) -> Result<(), FlashError> {
+    /// That `length` bytes at `address` lie in the chip.
+    pub(crate) fn check_range(&self, address: u32, length: u64) -> Result<(), FlashError> {
         let size = self.size();
         if u64::from(address) + length > u64::from(size) {
             return Err(FlashError::OutOfBounds { address, length, size });
