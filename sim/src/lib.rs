@@ -15,11 +15,14 @@
 //! | [`tools`] | esptool, espsecure, espefuse, gen_esp32part, openssl ecparam |
 //! | [`scenario`] | Markdown documents that run |
 //! | [`report`] | results for people and machines |
+//! | [`bulk`] | flash encryption of whole images on all cores |
+//! | [`throughput`] | how fast flash encryption is, and beside what |
 //! | [`strategy`] | proptest strategies for everything above |
 #![forbid(unsafe_code)]
 
 pub mod board;
 pub mod bootloader;
+pub mod bulk;
 pub mod bus;
 pub mod cli;
 pub mod config;
@@ -31,5 +34,6 @@ pub mod report;
 pub mod rom;
 pub mod scenario;
 pub mod strategy;
+pub mod throughput;
 pub mod tools;
 pub mod uart;
