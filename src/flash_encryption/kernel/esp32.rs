@@ -62,7 +62,8 @@ macro_rules! esp32_kernel {
             #[inline]
             #[target_feature(enable = $features)]
             fn start(&mut self, rows: &Rows<LANES>, record: &Record) {
-                let [_, _, even, odd] = record;
+                // read back from memory, where a broadcast costs no vector operation
+                let [_, _, even, odd] = core::hint::black_box(record);
                 for k in 0..4 {
                     self.even[k] = xor(load(&rows.0[8 + k]), all_words(even, k));
                     self.odd[k] = xor(load(&rows.0[12 + k]), all_words(odd, k));
@@ -105,7 +106,7 @@ macro_rules! esp32_kernel {
         #[inline]
         #[target_feature(enable = $features)]
         fn table_key(rows: &Rows<LANES>, which: usize, record: &Record) -> [V; 4] {
-            let added = all_lanes(&record[which]);
+            let added = all_lanes(&core::hint::black_box(record)[which]);
             let mut key = [zero(); 4];
             for i in 0..4 {
                 key[i] = xor(load(&rows.0[4 * which + i]), added);
@@ -137,17 +138,13 @@ macro_rules! esp32_kernel {
                 let mut even = [pair(&now.even, ZERO - 1), pair(&now.even, ZERO)];
                 let mut odd = [pair(&now.odd, ZERO - 1), pair(&now.odd, ZERO)];
                 for k in 1..7 {
-                    even = [even[1], {
-                        let new = pair(&now.even, ZERO + k);
-                        rounds!(enc, data, round_key(even[0], new));
-                        new
-                    }];
+                    let new = pair(&now.even, ZERO + k);
+                    rounds!(enc, data, round_key(even[0], new));
+                    even = [even[1], new];
                     ahead.step_even(k);
-                    odd = [odd[1], {
-                        let new = pair(&now.odd, ZERO + k);
-                        rounds!(enc, data, round_key(odd[0], new));
-                        new
-                    }];
+                    let new = pair(&now.odd, ZERO + k);
+                    rounds!(enc, data, round_key(odd[0], new));
+                    odd = [odd[1], new];
                     ahead.step_odd(k);
                 }
                 rounds!(enc_last, data, round_key(even[0], pair(&now.even, ZERO + 7)));
@@ -167,7 +164,8 @@ macro_rules! esp32_kernel {
             ahead[0].start(rows(plain), &record);
             ahead[1].start(rows(mixed), &mixed_record);
             for k in 1..7 {
-                step_mixed(ahead, k);
+                step_even_mixed(ahead, k);
+                step_odd_mixed(ahead, k);
             }
             ahead[0].step_even(7);
             for group in groups {
@@ -184,17 +182,14 @@ macro_rules! esp32_kernel {
                 let mut even_pairs = [pair(even, ZERO + 6), pair(even, ZERO + 5)];
                 let mut odd_pairs = [pair(odd, ZERO + 6), pair(odd, ZERO + 5)];
                 for k in (1..7).rev() {
-                    odd_pairs = [odd_pairs[1], {
-                        let old = pair(odd, ZERO + k - 2);
-                        rounds!(dec, data, round_key(old, odd_pairs[0]));
-                        old
-                    }];
-                    even_pairs = [even_pairs[1], {
-                        let old = pair(even, ZERO + k - 2);
-                        rounds!(dec, data, round_key(old, even_pairs[0]));
-                        old
-                    }];
-                    step_mixed(ahead, 7 - k);
+                    let old = pair(odd, ZERO + k - 2);
+                    rounds!(dec, data, round_key(old, odd_pairs[0]));
+                    odd_pairs = [odd_pairs[1], old];
+                    step_even_mixed(ahead, 7 - k);
+                    let old = pair(even, ZERO + k - 2);
+                    rounds!(dec, data, round_key(old, even_pairs[0]));
+                    even_pairs = [even_pairs[1], old];
+                    step_odd_mixed(ahead, 7 - k);
                 }
                 ahead[0].step_even(7);
                 rounds!(dec, data, key1);
@@ -203,13 +198,19 @@ macro_rules! esp32_kernel {
             }
         }
 
-        /// Word `k` of both chains, and of their twins behind InvMixColumns.
+        /// Word `k` of the even chain, and of its twin behind InvMixColumns.
         #[inline]
         #[target_feature(enable = $features)]
-        fn step_mixed([plain, mixed]: &mut [Chains; 2], k: usize) {
+        fn step_even_mixed([plain, mixed]: &mut [Chains; 2], k: usize) {
             plain.step_even(k);
-            plain.step_odd(k);
             mixed.even[ZERO + k] = inv_mix_columns(plain.even[ZERO + k]);
+        }
+
+        /// Word `k` of the odd chain, and of its twin behind InvMixColumns.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn step_odd_mixed([plain, mixed]: &mut [Chains; 2], k: usize) {
+            plain.step_odd(k);
             mixed.odd[ZERO + k] = inv_mix_columns(plain.odd[ZERO + k]);
         }
     };

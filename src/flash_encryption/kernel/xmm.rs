@@ -74,13 +74,9 @@ ops! {
         }
     }
 
-    // The first vector in flash is block 7 of the unit, whose tweak is the unit's doubled seven times.
-    fn tweaks(unit: V) -> [V; 8] {
-        let mut tweaks = [unit; 8];
-        for i in (0..7).rev() {
-            tweaks[i] = doubled(tweaks[i + 1]);
-        }
-        tweaks
+    // The last vector in flash is block 0 of the unit and has its tweak; the one before it the tweak times x, and so on.
+    fn tweak(units: V, after: V, i: usize) -> V {
+        if i == 7 { units } else { doubled(after) }
     }
     fn doubled(tweak: V) -> V {
         let carries = _mm_srai_epi32::<31>(_mm_shuffle_epi32::<0b01_01_11_11>(tweak));

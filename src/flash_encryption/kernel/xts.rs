@@ -57,33 +57,49 @@ macro_rules! xts_kernel {
             last_round: impl Fn(V, V) -> V,
         ) {
             let tweak_keys = vectors(tweak_keys);
-            let mut units = xor(unit_numbers(address), tweak_keys[0]);
-            for r in 1..KEYS - 1 {
-                units = enc(units, tweak_keys[r]);
+            // the first group's tweaks and data, and what the second group's tweaks are made of
+            let units = unit_tweaks(&tweak_keys, address);
+            let (mut tweaks, mut ready) = ([units; 8], [units; 8]);
+            let Some(first) = groups.first() else { return };
+            for i in (0..8).rev() {
+                tweaks[i] = tweak(units, tweaks[(i + 1) % 8], i);
+                ready[i] = xor(xor(reverse(load(&first[i])), tweaks[i]), keys[0]);
             }
-            units = enc_last(units, tweak_keys[KEYS - 1]);
-            for group in groups {
-                let tweaks = tweaks(units);
+            address = address.wrapping_add(GROUP as u32);
+            let mut units = unit_tweaks(&tweak_keys, address);
+            for n in 0..groups.len() {
+                let (mut data, whitening) = (ready, tweaks);
+                let next = groups.get(n + 1).unwrap_or(&groups[n]);
                 address = address.wrapping_add(GROUP as u32);
-                units = xor(unit_numbers(address), tweak_keys[0]);
-                let mut data = [zero(); 8];
-                for i in 0..8 {
-                    data[i] = xor(xor(reverse(load(&group[i])), tweaks[i]), keys[0]);
-                }
+                let mut far_units = xor(unit_numbers(address), tweak_keys[0]);
                 for r in 1..KEYS - 1 {
                     for i in 0..8 {
                         data[i] = round(data[i], keys[r]);
                     }
-                    units = enc(units, tweak_keys[r]);
+                    far_units = enc(far_units, tweak_keys[r]);
+                    if r <= 8 {
+                        let i = 8 - r;
+                        tweaks[i] = tweak(units, tweaks[(i + 1) % 8], i);
+                        ready[i] = xor(xor(reverse(load(&next[i])), tweaks[i]), keys[0]);
+                    }
                 }
                 for i in 0..8 {
-                    data[i] = last_round(data[i], keys[KEYS - 1]);
+                    let out = xor(last_round(data[i], keys[KEYS - 1]), whitening[i]);
+                    store(&mut groups[n][i], reverse(out));
                 }
-                units = enc_last(units, tweak_keys[KEYS - 1]);
-                for i in 0..8 {
-                    store(&mut group[i], reverse(xor(data[i], tweaks[i])));
-                }
+                units = enc_last(far_units, tweak_keys[KEYS - 1]);
             }
+        }
+
+        /// The tweaks of the units at `address`.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn unit_tweaks<const KEYS: usize>(keys: &[V; KEYS], address: u32) -> V {
+            let mut units = xor(unit_numbers(address), keys[0]);
+            for r in 1..KEYS - 1 {
+                units = enc(units, keys[r]);
+            }
+            enc_last(units, keys[KEYS - 1])
         }
     };
 }

@@ -82,20 +82,17 @@ ops! {
         }
     }
 
-    // The tweaks of the group's eight vectors, from those of its four units: vector `2 * unit` has the unit's blocks
-    // 7, 6, 5, 4 and the next one 3, 2, 1, 0. Block `n` has the tweak times x^n, which a carry-less multiplication of
-    // both halves makes; what leaves the top comes back as x^7 + x^2 + x + 1.
-    fn tweaks(units: V) -> [V; 8] {
-        [
-            times_power(_mm512_shuffle_i32x4::<0x00>(units, units), 7),
-            times_power(_mm512_shuffle_i32x4::<0x00>(units, units), 3),
-            times_power(_mm512_shuffle_i32x4::<0x55>(units, units), 7),
-            times_power(_mm512_shuffle_i32x4::<0x55>(units, units), 3),
-            times_power(_mm512_shuffle_i32x4::<0xAA>(units, units), 7),
-            times_power(_mm512_shuffle_i32x4::<0xAA>(units, units), 3),
-            times_power(_mm512_shuffle_i32x4::<0xFF>(units, units), 7),
-            times_power(_mm512_shuffle_i32x4::<0xFF>(units, units), 3),
-        ]
+    // The tweak of vector `i` of the group, from those of its four units: vector `2 * unit` has the unit's blocks 7, 6, 5,
+    // 4 and the next one 3, 2, 1, 0. Block `n` has the tweak times x^n, which a carry-less multiplication of both halves
+    // makes; what leaves the top comes back as x^7 + x^2 + x + 1.
+    fn tweak(units: V, _after: V, i: usize) -> V {
+        let unit = match i / 2 {
+            0 => _mm512_shuffle_i32x4::<0x00>(units, units),
+            1 => _mm512_shuffle_i32x4::<0x55>(units, units),
+            2 => _mm512_shuffle_i32x4::<0xAA>(units, units),
+            _ => _mm512_shuffle_i32x4::<0xFF>(units, units),
+        };
+        times_power(unit, if i % 2 == 0 { 7 } else { 3 })
     }
     fn times_power(tweak: V, first: u32) -> V {
         let n = i64::from(first);
