@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn shares_are_as_the_whole() {
         let cipher = FlashCipher::new(&FlashKey::Esp32 { key: [0x3C; 32], config: CryptConfig::ALL });
-        let plain: Vec<u8> = (0..MANY + SHARE / 2 + 48).map(|i| (i * 7 >> 3) as u8).collect();
+        let plain: Vec<u8> = (0..MANY + SHARE / 2 + 48).map(|i| ((i * 7) >> 3) as u8).collect();
         let (mut whole, mut shared) = (plain.clone(), plain.clone());
         cipher.encrypt(0x1_0010, &mut whole).expect("aligned");
         encrypt(&cipher, 0x1_0010, &mut shared).expect("aligned");

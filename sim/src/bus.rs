@@ -163,7 +163,7 @@ mod tests {
         #[test]
         fn what_was_read_before_does_not_show(reads in prop::collection::vec((0usize..0xA000, 0usize..0x5000), 1..8)) {
             let mut flash = Flash::new(Flash::MIN_SIZE).expect("a legal size");
-            let plain: Vec<u8> = (0..0x1_0000u32).map(|i| (i * 7 >> 3) as u8).collect();
+            let plain: Vec<u8> = (0..0x1_0000u32).map(|i| ((i * 7) >> 3) as u8).collect();
             let unit = EncryptionUnit { cipher: Some(FlashCipher::new(&FlashKey::Xts128([0x3C; 32]))) };
             unit.program(&mut flash, 0, &plain).expect("aligned");
             let view = unit.view(&flash);

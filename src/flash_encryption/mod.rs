@@ -10,13 +10,21 @@
 //! its neighbours, and data may be cut at any multiple of 16. Ciphertext carries no integrity: a wrong key, address or
 //! configuration gives other bytes, never an error.
 //!
+//! Long data goes through vector kernels where the machine has the instructions ([`Path`]); the bytes are the same on every
+//! path.
+//!
 //! Keys are in *file order*, the order of espsecure's key files; eFuse key blocks hold them byte-reversed.
 //!
 //! Sources: formats sheet §4 (ESP32), §5 (XTS).
 
 mod esp32;
 #[allow(unsafe_code, reason = "vector instructions; see there why it is sound")]
-#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "arrays and loops of constant size")]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::needless_range_loop,
+    reason = "arrays and loops of constant size, that unroll"
+)]
 mod kernel;
 mod xts;
 

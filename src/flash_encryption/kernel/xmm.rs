@@ -27,10 +27,10 @@ fn word_block(word: u32) -> Block {
 }
 
 macro_rules! ops {
-    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty $body:block)*) => {$(
+    ($(fn $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)? $body:block)*) => {$(
         #[inline]
         #[target_feature(enable = "aes,avx")]
-        fn $name($($arg: $type),*) -> $out $body
+        fn $name($($arg: $type),*) $(-> $out)? $body
     )*};
 }
 
@@ -39,7 +39,7 @@ ops! {
         // SAFETY: 16 readable bytes, by type; the instruction takes any alignment.
         unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
     }
-    fn store(to: &mut [Block; LANES], v: V) -> () {
+    fn store(to: &mut [Block; LANES], v: V) {
         // SAFETY: 16 writable bytes, by type; the instruction takes any alignment.
         unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), v) }
     }
@@ -68,7 +68,7 @@ ops! {
         }
         data
     }
-    fn scatter(data: &[V; 8], group: &mut Group) -> () {
+    fn scatter(data: &[V; 8], group: &mut Group) {
         for i in 0..8 {
             store(&mut group[i], reverse(data[i]));
         }

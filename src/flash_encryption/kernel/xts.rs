@@ -10,6 +10,7 @@ macro_rules! xts_kernel {
     ($features:literal) => {
         /// Encrypts groups. `address` is that of the first group, a multiple of 128.
         #[target_feature(enable = $features)]
+        #[allow(clippy::redundant_closure, reason = "a function with target features does not implement Fn")]
         pub fn xts_encrypt<const KEYS: usize>(keys: &XtsKeys<KEYS>, address: u32, groups: &mut [Group]) {
             let data_keys = vectors(&keys.encrypt);
             xts_run(
@@ -24,6 +25,7 @@ macro_rules! xts_kernel {
 
         /// Decrypts groups. `address` is that of the first group, a multiple of 128.
         #[target_feature(enable = $features)]
+        #[allow(clippy::redundant_closure, reason = "a function with target features does not implement Fn")]
         pub fn xts_decrypt<const KEYS: usize>(keys: &XtsKeys<KEYS>, address: u32, groups: &mut [Group]) {
             let data_keys = vectors(&keys.decrypt);
             xts_run(

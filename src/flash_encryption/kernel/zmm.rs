@@ -27,10 +27,10 @@ fn word_block(word: u32) -> Block {
 }
 
 macro_rules! ops {
-    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty $body:block)*) => {$(
+    ($(fn $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)? $body:block)*) => {$(
         #[inline]
         #[target_feature(enable = "avx512f,avx512bw,vaes,vpclmulqdq")]
-        fn $name($($arg: $type),*) -> $out $body
+        fn $name($($arg: $type),*) $(-> $out)? $body
     )*};
 }
 
@@ -39,7 +39,7 @@ ops! {
         // SAFETY: 64 readable bytes, by type; the instruction takes any alignment.
         unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
     }
-    fn store(to: &mut [Block; LANES], v: V) -> () {
+    fn store(to: &mut [Block; LANES], v: V) {
         // SAFETY: 64 writable bytes, by type; the instruction takes any alignment.
         unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), v) }
     }
@@ -73,7 +73,7 @@ ops! {
         }
         data
     }
-    fn scatter(data: &[V; 8], group: &mut Group) -> () {
+    fn scatter(data: &[V; 8], group: &mut Group) {
         for i in 0..4 {
             let (even, odd) = (reverse(data[2 * i]), reverse(data[2 * i + 1]));
             let (low, high) = (_mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0), _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4));
