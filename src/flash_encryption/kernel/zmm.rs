@@ -92,7 +92,7 @@ ops! {
             2 => _mm512_shuffle_i32x4::<0xAA>(units, units),
             _ => _mm512_shuffle_i32x4::<0xFF>(units, units),
         };
-        times_power(unit, if i % 2 == 0 { 7 } else { 3 })
+        times_power(unit, if i.is_multiple_of(2) { 7 } else { 3 })
     }
     fn times_power(tweak: V, first: u32) -> V {
         let n = i64::from(first);
