@@ -16,7 +16,8 @@ use super::{
     esp_ota::{Handle, ImageSize},
 };
 use crate::http::{Client, HttpError, Reply};
-use dryburn::image::{APP_DESCRIPTOR_MAGIC, APP_DESCRIPTOR_SIZE, AppDescriptor, DESCRIPTOR_OFFSET, HEADER_SIZE, Header,
+use dryburn::image::{
+    APP_DESCRIPTOR_MAGIC, APP_DESCRIPTOR_SIZE, AppDescriptor, DESCRIPTOR_OFFSET, HEADER_SIZE, Header,
 };
 
 /// `esp_https_ota_config_t`, with the `esp_http_client_config_t` in it.
