@@ -275,7 +275,7 @@ fn https_trusts_the_given_ca_only() {
     let (got, error) = read(&mut trusting.get(url, Part::Whole).expect("served"), usize::MAX);
     assert_eq!(got, content()[..50_000]);
     assert!(matches!(error, Some(HttpError::Incomplete { received: 50_000, .. })), "{error:?}");
-    let (rest, error) = read(&mut trusting.get(url, 50_000, None).expect("served"), usize::MAX);
+    let (rest, error) = read(&mut trusting.get(url, Part::From(50_000)).expect("served"), usize::MAX);
     assert_eq!((rest.as_slice(), error), (&content()[50_000..], None));
 
     let error = client(None).expect("no CA").get(url, Part::Whole).expect_err("nobody trusted");

@@ -89,7 +89,7 @@ pub(super) enum Transport {
     /// Sent to the app.
     Sent(Sent),
     /// Fetched by the app.
-    Server(Fetched),
+    Server(Box<Fetched>),
 }
 
 /// A file that someone sends.
@@ -124,7 +124,7 @@ impl Transport {
                     Settings { stall_millis: args.timeout, total_millis: args.deadline, ports, ..Settings::default() };
                 let ca = args.cert.as_ref().map(|file| Ok::<_, Failure>((file, bench.read(file)?))).transpose()?;
                 let client = Client::new(settings, ca.as_ref().map(|(file, pem)| (file.as_str(), pem.as_slice())))?;
-                Ok(Self::Server(Fetched { client, url, reply: None, at: 0, total: None, etag: None }))
+                Ok(Self::Server(Box::new(Fetched { client, url, reply: None, at: 0, total: None, etag: None })))
             }
         }
     }
