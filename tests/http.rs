@@ -275,12 +275,13 @@ fn https_trusts_the_given_ca_only() {
     let (got, error) = read(&mut trusting.get(url, Part::Whole).expect("served"), usize::MAX);
     assert_eq!(got, content()[..50_000]);
     assert!(matches!(error, Some(HttpError::Incomplete { received: 50_000, .. })), "{error:?}");
-    let (rest, error) = read(&mut trusting.get(url, 50_000, None).expect("served"), usize::MAX);
+    let (rest, error) = read(&mut trusting.get(url, Part::From(50_000)).expect("served"), usize::MAX);
     assert_eq!((rest.as_slice(), error), (&content()[50_000..], None));
 
     let error = client(None).expect("no CA").get(url, Part::Whole).expect_err("nobody trusted");
     assert_eq!(error, HttpError::NoCertificate { url: url.into() });
-    let error = client(Some(&certificate("localhost").ca)).expect("a CA").get(url, Part::Whole).expect_err("another CA");
+    let error =
+        client(Some(&certificate("localhost").ca)).expect("a CA").get(url, Part::Whole).expect_err("another CA");
     assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");
     let error = trusting.get("https://127.0.0.1/app.bin", Part::Whole).expect_err("not the name in the certificate");
     assert!(matches!(error, HttpError::Tls { .. }), "{error:?}");

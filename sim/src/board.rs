@@ -4,6 +4,7 @@
 //! Both also lie in the scenario's folder as `bootloader.bin` and `partition-table.bin`, so that commands can encrypt and
 //! flash them.
 
+mod power_cut;
 mod provision;
 
 use crate::{
@@ -83,6 +84,7 @@ impl Desk {
             ["encrypt", words @ ..] => return provision::encrypt(&mut self.bench, words),
             ["app", words @ ..] => return self.app(words),
             ["ota", words @ ..] => return self.ota(words),
+            ["power-cut", words @ ..] => return self.power_cut(words),
             _ => {}
         }
         let device = self.bench.device.as_mut().ok_or_else(no_board)?;
@@ -92,8 +94,8 @@ impl Desk {
             [verb @ ("power-on" | "reset"), "--resets", n] => (*verb == "power-on", resets(n)?),
             _ => {
                 return Err(Failure::new(
-                    "device: the board can `power-on` and `reset`, both with `--resets N`, `provision`, `flash` and `encrypt`; its app can \
-                     run an `app SCRIPT` and install an update with `ota FILE|URL`",
+                    "device: the board can `power-on` and `reset`, both with `--resets N`, `power-cut`, `provision`, `flash` and \
+                     `encrypt`; its app can run an `app SCRIPT` and install an update with `ota FILE|URL`",
                 ));
             }
         };

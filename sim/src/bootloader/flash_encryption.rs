@@ -2,10 +2,11 @@
 //! Behaviour sheet §3.2-3.3, security-builds sheet §2 (16-22).
 
 use super::{
-    Bootloader, Event,
+    Bootloader, Event, Halt,
     efuse_driver::{Batch, Event as E},
     security::Event as S,
 };
+use crate::fault::PowerLost;
 use dryburn::{
     SECTOR,
     efuse::security,
@@ -33,71 +34,73 @@ pub(super) enum Next {
 }
 
 impl Bootloader<'_> {
-    pub(super) fn enable_flash_encryption(&mut self) -> Next {
+    pub(super) fn enable_flash_encryption(&mut self) -> Result<Next, PowerLost> {
         self.security(S::CheckingFlashEncryption);
         let count = security::crypt_count(self.efuses);
         let frozen = security::crypt_count_write_protected(self.efuses);
         if count.enabled() {
             let left = if frozen { 0 } else { count.plaintext_flashes_left() };
             self.security(S::FlashEncryptionOn { left });
-            return Next::HandOver;
+            return Ok(Next::HandOver);
         }
         if frozen {
             self.security(S::CountWriteProtected { ones: count.value.count_ones() as u8 });
-            return Next::Refuse;
+            return Ok(Next::Refuse);
         }
         if count.value == 0
-            && let Err(code) = self.flash_key_and_features()
+            && let Err(halt) = self.flash_key_and_features()
         {
+            let code = halt.code()?;
             self.security(S::FlashKeyFailed { code });
-            return Next::Refuse;
+            return Ok(Next::Refuse);
         }
         self.encrypt_and_enable()
     }
 
     /// The flash in place, then the crypt counter.
-    pub(super) fn encrypt_and_enable(&mut self) -> Next {
-        if let Err(code) = self.encrypt_flash() {
+    pub(super) fn encrypt_and_enable(&mut self) -> Result<Next, PowerLost> {
+        if let Err(halt) = self.encrypt_flash() {
+            let code = halt.code()?;
             self.security(S::EncryptingFailed { code });
-            return Next::Refuse;
+            return Ok(Next::Refuse);
         }
-        if !self.burn_crypt_count() {
+        if !self.burn_crypt_count()? {
             self.security(S::EnablingFailed { code: ESP_FAIL });
-            return Next::Refuse;
+            return Ok(Next::Refuse);
         }
         self.security(S::FlashEncryptionCompleted);
-        Next::Reset
+        Ok(Next::Reset)
     }
 
     pub(super) fn is_release(&self) -> bool {
         self.config.is_set("SECURE_FLASH_ENCRYPTION_MODE_RELEASE")
     }
 
-    fn flash_key_and_features(&mut self) -> Result<(), i32> {
+    fn flash_key_and_features(&mut self) -> Result<(), Halt> {
         self.driver(E::BatchBegins);
         let mut batch = Batch::new(self.efuses, self.build.idf);
         if let Err(code) = self.stage_flash_key_and_features(&mut batch) {
             self.driver(E::BatchCancelled);
-            return Err(code);
+            return Err(code.into());
         }
-        let burned = self.commit(batch);
+        let burned = self.commit(batch)?;
         self.driver(E::BatchCommitted);
         if !burned {
             self.security(S::FlashKeyBurnFailed);
-            return Err(ESP_FAIL);
+            return Err(ESP_FAIL.into());
         }
         Ok(())
     }
 
     /// Encrypts everything in place with the key that is burned; nothing decrypts it before the counter is burned.
-    fn encrypt_flash(&mut self) -> Result<(), i32> {
+    fn encrypt_flash(&mut self) -> Result<(), Halt> {
         let cipher = FlashCipher::new(&self.efuses.flash_key());
         let table_at = self.config.partition_table_offset();
         let base = self.chip().spec().bootloader_offset;
         let region = Region { offset: base, size: table_at.saturating_sub(base) };
         let Ok(length) = self.verified_length(region, Kind::Bootloader) else {
             self.security(S::NoBootloader);
-            return Err(NOT_FOUND);
+            return Err(NOT_FOUND.into());
         };
         self.encrypt(&cipher, base, length)?;
         if self.config.secure_boot_v1() {
@@ -111,7 +114,7 @@ impl Bootloader<'_> {
         let verdict = read.ok().and_then(|()| partition::verify(&table, self.build.flash_size).ok());
         let Some(verified) = verdict else {
             self.security(S::TableUnreadable);
-            return Err(INVALID_STATE);
+            return Err(INVALID_STATE.into());
         };
         self.encrypt(&cipher, table_at, SECTOR)?;
         self.security(S::TableEncrypted);
@@ -137,21 +140,21 @@ impl Bootloader<'_> {
         partition::is_encrypted_with_flash_encryption(entry).then_some(entry.size)
     }
 
-    fn encrypt(&mut self, cipher: &FlashCipher, offset: u32, length: u32) -> Result<(), i32> {
+    fn encrypt(&mut self, cipher: &FlashCipher, offset: u32, length: u32) -> Result<(), Halt> {
         let end = offset.saturating_add(length);
         let mut at = offset;
         let mut sector = [0; SECTOR as usize];
         while at < end {
             self.flash.read(at, &mut sector).map_err(|_| FLASH_OP_FAIL)?;
-            self.flash.erase_sector(at).map_err(|_| FLASH_OP_FAIL)?;
+            self.flash.erase_sector(at).map_err(|fault| Halt::of(fault, FLASH_OP_FAIL))?;
             cipher.encrypt(at, &mut sector).map_err(|_| FLASH_OP_FAIL)?;
-            self.flash.program(at, &sector).map_err(|_| FLASH_OP_FAIL)?;
+            self.flash.program(at, &sector).map_err(|fault| Halt::of(fault, FLASH_OP_FAIL))?;
             at = at.saturating_add(SECTOR);
         }
         Ok(())
     }
 
-    fn burn_crypt_count(&mut self) -> bool {
+    fn burn_crypt_count(&mut self) -> Result<bool, PowerLost> {
         let count = security::crypt_count(self.efuses);
         let all = (1u32 << count.bits) - 1;
         let value = if self.is_release() {
@@ -167,7 +170,7 @@ impl Bootloader<'_> {
         self.commit(batch)
     }
 
-    pub(super) fn commit(&mut self, batch: Batch) -> bool {
+    pub(super) fn commit(&mut self, batch: Batch) -> Result<bool, PowerLost> {
         let observer = &mut *self.observer;
         batch.commit(self.efuses, &mut |event| observer(crate::event::Event::Bootloader(Event::Efuse(event))))
     }

@@ -10,6 +10,7 @@ use super::{
     flash_encryption::Next,
     security::Event as S,
 };
+use crate::fault::PowerLost;
 use dryburn::{
     efuse::{self, security},
     image::Region,
@@ -38,12 +39,12 @@ impl Bootloader<'_> {
     }
 
     /// Enables secure boot and flash encryption, or finds them enabled.
-    pub(super) fn enable_together(&mut self, app: Region) -> Next {
+    pub(super) fn enable_together(&mut self, app: Region) -> Result<Next, PowerLost> {
         let secure_boot = security::secure_boot_v2_enabled(self.efuses);
         let count = security::crypt_count(self.efuses);
         if secure_boot != (count.value != 0) {
             self.security(S::OnlyTogether);
-            return Next::Refuse;
+            return Ok(Next::Refuse);
         }
         let done = secure_boot && count.enabled();
         let mut batch = Batch::new(self.efuses, self.build.idf);
@@ -55,7 +56,7 @@ impl Bootloader<'_> {
             self.security(S::SecureBootAlreadyOn);
         } else if let Err(code) = self.stage_secure_boot(app, &mut batch) {
             self.security(S::SecureBootFailed { code });
-            return Next::Refuse;
+            return Ok(Next::Refuse);
         }
         if done {
             return self.enable_flash_encryption();
@@ -63,19 +64,19 @@ impl Bootloader<'_> {
         self.security(S::CheckingFlashEncryption);
         if security::crypt_count_write_protected(self.efuses) {
             self.security(S::CountWriteProtected { ones: count.value.count_ones() as u8 });
-            return Next::Refuse;
+            return Ok(Next::Refuse);
         }
         if count.value == 0
             && let Err(code) = self.stage_flash_key_and_features(&mut batch)
         {
             self.security(S::FlashKeyFailed { code });
-            return Next::Refuse;
+            return Ok(Next::Refuse);
         }
-        let burned = self.commit(batch);
+        let burned = self.commit(batch)?;
         self.driver(E::BatchCommitted);
         if !burned {
             self.security(S::TogetherBurnFailed);
-            return Next::Refuse;
+            return Ok(Next::Refuse);
         }
         self.security(S::TogetherEnabled);
         self.encrypt_and_enable()

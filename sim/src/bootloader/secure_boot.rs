@@ -8,6 +8,7 @@ use super::{
     one_key_block::Use,
     security::Event as S,
 };
+use crate::fault::PowerLost;
 use dryburn::{
     Chip, SECTOR, SecureBootScheme,
     efuse::{self, KeyPurpose, security},
@@ -27,11 +28,11 @@ impl Bootloader<'_> {
     ///
     /// # Errors
     /// ESP-IDF's error code; the slot is given up then.
-    pub(super) fn enable_secure_boot(&mut self, app: Region) -> Result<(), ()> {
+    pub(super) fn enable_secure_boot(&mut self, app: Region) -> Result<Result<(), ()>, PowerLost> {
         self.security(S::SecureBootBegins);
         if security::secure_boot_v2_enabled(self.efuses) {
             self.security(S::SecureBootAlreadyOn);
-            return Ok(());
+            return Ok(Ok(()));
         }
         self.driver(E::BatchBegins);
         let mut batch = Batch::new(self.efuses, self.build.idf);
@@ -39,17 +40,17 @@ impl Bootloader<'_> {
         if let Err(code) = result {
             self.driver(E::BatchCancelled);
             self.security(S::SecureBootFailed { code });
-            return Err(());
+            return Ok(Err(()));
         }
-        let burned = self.commit(batch);
+        let burned = self.commit(batch)?;
         self.driver(E::BatchCommitted);
         if !burned {
             self.security(S::SecureBootBurnFailed);
             self.security(S::SecureBootFailed { code: ESP_FAIL });
-            return Err(());
+            return Ok(Err(()));
         }
         self.security(S::SecureBootEnabled);
-        Ok(())
+        Ok(Ok(()))
     }
 
     pub(super) fn stage_secure_boot(&mut self, app: Region, batch: &mut Batch) -> Result<(), i32> {

@@ -157,7 +157,7 @@ impl Stand<'_> {
             {
                 HttpError::HeadersTooLarge { url, limit: self.header_limit }
             }
-            ureq::Error::Rustls(e) => HttpError::Tls { url, reason: e.to_string() },
+            ureq::Error::Rustls(e) => HttpError::Tls { url, reason: tls_reason(&e) },
             ureq::Error::Tls(reason) => HttpError::Tls { url, reason: reason.into() },
             ureq::Error::Io(e) => self.io(e),
             ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => {
@@ -171,7 +171,7 @@ impl Stand<'_> {
         let url = self.url.to_owned();
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         if let Some(tls) = tls {
-            return HttpError::Tls { url, reason: tls.to_string() };
+            return HttpError::Tls { url, reason: tls_reason(tls) };
         }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => HttpError::Connect { url, reason: "nobody listens there".into() },
@@ -186,5 +186,17 @@ impl Stand<'_> {
             }
             kind => HttpError::Malformed { url, reason: kind.to_string() },
         }
+    }
+}
+
+/// What the TLS library says, in words where it has only a name.
+fn tls_reason(error: &rustls::Error) -> String {
+    use rustls::CertificateError as E;
+    match error {
+        // a certificate of the same name, but with another key, has a signature that does not fit
+        rustls::Error::InvalidCertificate(E::UnknownIssuer | E::BadSignature) => {
+            "the server's certificate is not signed by a CA that is trusted here".into()
+        }
+        other => other.to_string(),
     }
 }

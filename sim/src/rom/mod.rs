@@ -13,8 +13,8 @@ pub use table::{Family, ROMS, Rom};
 
 use crate::{
     bus::{CpuView, EncryptionUnit},
-    efuse::Efuses,
     event::Event as Any,
+    fault::{PowerLost, PoweredEfuses},
     flash::Flash,
 };
 use dryburn::{
@@ -39,6 +39,8 @@ pub enum Verdict {
     Reset,
     /// The ROM waits for a download.
     Download,
+    /// Power failed while it was burning an eFuse.
+    PowerLost,
 }
 
 /// The ROM at work on one board, for one boot.
@@ -48,7 +50,7 @@ pub struct FirstStage<'a> {
     /// The board's flash.
     pub flash: &'a Flash,
     /// The board's eFuses; the ROM itself revokes a key where eFuse says so.
-    pub efuses: &'a mut Efuses,
+    pub efuses: &'a mut PoweredEfuses<'a>,
     /// The encryption unit as it was set up at reset.
     pub unit: &'a EncryptionUnit,
     /// The strapping register.
@@ -65,10 +67,11 @@ impl FirstStage<'_> {
             self.tell(Event::WaitingForDownload);
             return Verdict::Download;
         }
-        match self.rom.family {
+        let verdict = match self.rom.family {
             Family::Esp32 => self.esp32(),
             Family::Later => self.later(),
-        }
+        };
+        verdict.unwrap_or(Verdict::PowerLost)
     }
 
     fn tell(&mut self, event: Event) {
@@ -137,13 +140,13 @@ impl FirstStage<'_> {
     }
 
     /// The signature check of secure boot v2 over an image of `image_len` bytes; tells about refused blocks.
-    fn signature_ok(&mut self, image_len: u32) -> bool {
-        let Some(length) = image_len.checked_next_multiple_of(SECTOR) else { return false };
+    fn signature_ok(&mut self, image_len: u32) -> Result<bool, PowerLost> {
+        let Some(length) = image_len.checked_next_multiple_of(SECTOR) else { return Ok(false) };
         let content = self.bytes(self.base(), length);
         let sector = self.bytes(self.base().saturating_add(length), SECTOR);
-        let (Some(content), Some(sector)) = (content, sector) else { return false };
+        let (Some(content), Some(sector)) = (content, sector) else { return Ok(false) };
         let schemes = security::secure_boot_schemes(&*self.efuses);
-        let Some(digest) = schemes.first().map(|scheme| ImageDigest::of(*scheme, &content)) else { return false };
+        let Some(digest) = schemes.first().map(|scheme| ImageDigest::of(*scheme, &content)) else { return Ok(false) };
         let trusted = security::secure_boot_digests(&*self.efuses);
         let blocks = self.efuses.chip().spec().signature_blocks.into();
         let mut refused = Vec::new();
@@ -155,20 +158,21 @@ impl FirstStage<'_> {
             if error == v2::BlockError::BadSignature
                 && let Some(key) = SignatureBlock::at(&sector, index).and_then(SignatureBlock::key_digest)
             {
-                self.revoke(trusted.iter().position(|digest| digest.is_some_and(|d| d.is_of(&key))));
+                self.revoke(trusted.iter().position(|digest| digest.is_some_and(|d| d.is_of(&key))))?;
             }
         }
-        verdict.is_ok()
+        Ok(verdict.is_ok())
     }
 
     /// Aggressive revocation: a trusted key whose signature is wrong is revoked at once (formats sheet §7.4).
-    fn revoke(&mut self, digest: Option<usize>) {
+    fn revoke(&mut self, digest: Option<usize>) -> Result<(), PowerLost> {
         let aggressive = efuse::read(&*self.efuses, "SECURE_BOOT_AGGRESSIVE_REVOKE") == 1;
         if let Some(digest) = digest.filter(|_| aggressive) {
             // a write-protected bit stays; the ROM says the same
-            let _ = self.efuses.burn_field(&format!("SECURE_BOOT_KEY_REVOKE{digest}"), 1);
+            let _ = self.efuses.burn_field(&format!("SECURE_BOOT_KEY_REVOKE{digest}"), 1)?;
             self.tell(Event::KeyRevoked { digest: digest as u8 });
         }
+        Ok(())
     }
 
     /// Length of the image behind the given data end, with the appended hash where the header has one.

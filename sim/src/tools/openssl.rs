@@ -1,13 +1,16 @@
 //! openssl, as far as ESP-IDF's documentation uses it: `openssl ecparam -name CURVE -genkey -noout -out FILE` makes a key
-//! for Secure Boot. Any other use is refused as not modelled.
+//! for Secure Boot, `openssl req -x509` a key and a certificate for a server. Any other use is refused as not modelled.
 //!
-//! Unlike openssl this one does not overwrite a file: it may be the only copy of a key.
+//! Unlike openssl this one does not overwrite a file: it may be the only copy of a key. Like openssl it lets only the owner
+//! read the new one (espsecure does not restrict its key files).
+
+mod req;
 
 use super::{Failure, Workbench};
 use dryburn::{SecureBootScheme, secure_boot::sign::SigningKey};
 
-const MODELLED: &str = "openssl: only `openssl ecparam -name prime256v1 -genkey -noout -out FILE` is modelled \
-                        (also with prime192v1 and secp384r1)";
+const MODELLED: &str = "openssl: only `openssl ecparam -name prime256v1 -genkey -noout -out FILE` (also with \
+                        prime192v1 and secp384r1) and `openssl req -x509` are modelled";
 
 /// Runs one openssl command line.
 ///
@@ -16,8 +19,10 @@ const MODELLED: &str = "openssl: only `openssl ecparam -name prime256v1 -genkey 
 pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
     let not_modelled = || Failure::new(MODELLED);
     let mut words = args.iter().map(String::as_str);
-    if words.next() != Some("ecparam") {
-        return Err(not_modelled());
+    match words.next() {
+        Some("ecparam") => {}
+        Some("req") => return req::run(bench, words),
+        _ => return Err(not_modelled()),
     }
     let (mut curve, mut file, mut genkey, mut noout) = (None, None, false, false);
     while let Some(word) = words.next() {
@@ -38,13 +43,19 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
         _ => return Err(not_modelled()),
     };
     let file = file.filter(|_| genkey && noout).ok_or_else(not_modelled)?;
+    only_new(bench, file)?;
+    let pem = SigningKey::generate(scheme, &mut bench.rng)?.to_pem()?;
+    bench.write_secret(file, pem.as_bytes())?;
+    Ok(text.to_owned())
+}
+
+/// Refuses a file that exists.
+fn only_new(bench: &Workbench, file: &str) -> Result<(), Failure> {
     bench.path(file)?;
     if bench.exists(file) {
         return Err(Failure::new(format!(
             "openssl: {file} exists; it may be the only copy of a key. Choose another name or delete it."
         )));
     }
-    let pem = SigningKey::generate(scheme, &mut bench.rng)?.to_pem()?;
-    bench.write(file, pem.as_bytes())?;
-    Ok(text.to_owned())
+    Ok(())
 }

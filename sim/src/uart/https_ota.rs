@@ -16,7 +16,9 @@ pub(super) fn lines(uart: &mut Uart<'_>, event: &Event) {
         E::NoCertificate { allowed: true } => {
             let text = "Continuing with insecure option because CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP is set.";
             // the releases before had no line for it
-            return if uart.idf.since(4, 3) { uart.warn(tag, text) };
+            return if uart.idf.since(4, 3) {
+                uart.warn(tag, text)
+            };
         }
         E::NoCertificate { allowed: false } => uart
             .since(&[
@@ -80,9 +82,7 @@ pub(super) fn lines(uart: &mut Uart<'_>, event: &Event) {
         }
         E::WriteFailed { error } => format!("Error: esp_ota_write failed! err={:#x}", code(*error)),
         E::ConnectionClosed => return uart.info(tag, "Connection closed"),
-        E::ClosedEarly => {
-            uart.since(&[((0, 0), "Connection closed, errno = 128"), ((5, 0), CLOSED_EARLY)]).into()
-        }
+        E::ClosedEarly => uart.since(&[((0, 0), "Connection closed, errno = 128"), ((5, 0), CLOSED_EARLY)]).into(),
         E::ReadFailed => "data read -1, errno 0".into(),
         E::InvalidState => "Invalid ESP HTTPS OTA State".into(),
         E::SetBootFailed { error } => format!("esp_ota_set_boot_partition failed! err={:#x}", code(*error)),

@@ -16,7 +16,8 @@ use super::{
     esp_ota::{Handle, ImageSize},
 };
 use crate::http::{Client, HttpError, Reply};
-use dryburn::image::{APP_DESCRIPTOR_MAGIC, APP_DESCRIPTOR_SIZE, AppDescriptor, DESCRIPTOR_OFFSET, HEADER_SIZE, Header,
+use dryburn::image::{
+    APP_DESCRIPTOR_MAGIC, APP_DESCRIPTOR_SIZE, AppDescriptor, DESCRIPTOR_OFFSET, HEADER_SIZE, Header,
 };
 
 /// `esp_https_ota_config_t`, with the `esp_http_client_config_t` in it.
@@ -224,13 +225,11 @@ impl<'c> HttpsOta<'c> {
     }
 
     fn perform_first(&mut self, ota: &mut EspOta<'_>) -> Result<Performed, EspError> {
-        let bulk = if self.release.sequential && !self.config.bulk_flash_erase { None } else { self.image_length };
-        let size = match (self.release.sequential && !self.config.bulk_flash_erase, bulk) {
-            (true, _) => ImageSize::Sequential,
-            (false, Some(length)) if self.release.sequential => {
-                ImageSize::Bytes(u32::try_from(length).unwrap_or(u32::MAX))
-            }
-            (false, _) => ImageSize::Unknown,
+        let size = match self.image_length.and_then(|length| u32::try_from(length).ok()) {
+            _ if !self.release.sequential => ImageSize::Unknown,
+            _ if !self.config.bulk_flash_erase => ImageSize::Sequential,
+            Some(length) => ImageSize::Bytes(length),
+            None => ImageSize::Unknown,
         };
         let (handle, begun) = ota.begin(Some(&self.partition), size);
         self.handle = handle;
@@ -275,7 +274,7 @@ impl<'c> HttpsOta<'c> {
     fn check_chip(&mut self, ota: &mut EspOta<'_>, image: &[u8]) -> Result<(), EspError> {
         let chip = ota.app.device.chip();
         let expected = chip.spec().image_chip_id;
-        let Some(header) = image.first_chunk::<{ HEADER_SIZE as usize }>().map(|raw| Header::from_bytes(*raw)) else {
+        let Some(header) = image.first_chunk::<HEADER_SIZE>().map(|raw| Header::from_bytes(*raw)) else {
             return Ok(());
         };
         let found = header.chip_id();

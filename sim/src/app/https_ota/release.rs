@@ -39,11 +39,9 @@ const IDF_4_0: Release = Release {
     resumption: false,
     names_304_and_416: false,
 };
-const IDF_4_3: Release =
-    Release { since: (4, 3), header_size: 1024, checks_header: true, sequential: true, ..IDF_4_0 };
+const IDF_4_3: Release = Release { since: (4, 3), header_size: 1024, checks_header: true, sequential: true, ..IDF_4_0 };
 const IDF_4_4: Release = Release { since: (4, 4), partial: true, ..IDF_4_3 };
-const IDF_5_0: Release =
-    Release { since: (5, 0), checks_descriptor_magic: true, tells_the_end: false, ..IDF_4_4 };
+const IDF_5_0: Release = Release { since: (5, 0), checks_descriptor_magic: true, tells_the_end: false, ..IDF_4_4 };
 const IDF_5_5: Release =
     Release { since: (5, 5), length_without_head: true, resumption: true, names_304_and_416: true, ..IDF_5_0 };
 

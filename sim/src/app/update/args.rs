@@ -98,7 +98,9 @@ impl Args {
             }
         }
         if args.via == Via::Dryburn && args.way == As::RawAll {
-            return Err(Failure::new("--as raw-all: dryburn's updater writes otadata through the encryption unit; use --as raw"));
+            return Err(Failure::new(
+                "--as raw-all: dryburn's updater writes otadata through the encryption unit; use --as raw",
+            ));
         }
         Ok(args)
     }

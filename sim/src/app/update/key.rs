@@ -22,9 +22,9 @@ pub(super) enum Key {
 /// An envelope that is being opened by the core's updater.
 pub(super) enum Opener {
     /// `esp_encrypted_img`.
-    Img(envelope::Opener<OpeningKey<ChaCha20Rng>>),
+    Img(Box<envelope::Opener<OpeningKey<ChaCha20Rng>>>),
     /// AES-256-CBC.
-    Cbc(cbc::Opener),
+    Cbc(Box<cbc::Opener>),
 }
 
 /// Reads the key that `--as envelope` needs.
@@ -67,8 +67,8 @@ impl Key {
     /// Opens an envelope for a slot of `limit` bytes.
     pub fn opener(self, limit: u32) -> Opener {
         match self {
-            Self::Img(key) => Opener::Img(envelope::Opener::new(key, limit)),
-            Self::Cbc(key) => Opener::Cbc(cbc::Opener::new(key, limit)),
+            Self::Img(key) => Opener::Img(Box::new(envelope::Opener::new(key, limit))),
+            Self::Cbc(key) => Opener::Cbc(Box::new(cbc::Opener::new(key, limit))),
         }
     }
 }
@@ -85,8 +85,8 @@ impl dryburn::ota::Opener for Opener {
 
     fn finish(self) -> Result<dryburn::ota::Proof, Self::Error> {
         match self {
-            Self::Img(opener) => dryburn::ota::Opener::finish(opener),
-            Self::Cbc(opener) => dryburn::ota::Opener::finish(opener),
+            Self::Img(opener) => dryburn::ota::Opener::finish(*opener),
+            Self::Cbc(opener) => dryburn::ota::Opener::finish(*opener),
         }
     }
 }

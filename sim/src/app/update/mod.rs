@@ -39,11 +39,7 @@ struct Installed {
 ///
 /// # Errors
 /// No app runs, or the options do not fit together; the board is then as it was.
-pub fn run(
-    bench: &mut Workbench,
-    cycle: &PowerCycle,
-    words: &[&str],
-) -> Result<Output, Failure> {
+pub fn run(bench: &mut Workbench, cycle: &PowerCycle, words: &[&str]) -> Result<Output, Failure> {
     let args = Args::read(words)?;
     let key = key::load(bench, &args)?;
     let origin = Origin::of(&args.source)?;

@@ -89,7 +89,7 @@ pub(super) enum Transport {
     /// Sent to the app.
     Sent(Sent),
     /// Fetched by the app.
-    Server(Fetched),
+    Server(Box<Fetched>),
 }
 
 /// A file that someone sends.
@@ -120,15 +120,11 @@ impl Transport {
                 Ok(Self::Sent(Sent { bytes: bench.read(&args.source)?, at: 0, drops }))
             }
             Origin::Server { url } => {
-                let settings = Settings {
-                    stall_millis: args.timeout,
-                    total_millis: args.deadline,
-                    ports,
-                    ..Settings::default()
-                };
+                let settings =
+                    Settings { stall_millis: args.timeout, total_millis: args.deadline, ports, ..Settings::default() };
                 let ca = args.cert.as_ref().map(|file| Ok::<_, Failure>((file, bench.read(file)?))).transpose()?;
                 let client = Client::new(settings, ca.as_ref().map(|(file, pem)| (file.as_str(), pem.as_slice())))?;
-                Ok(Self::Server(Fetched { client, url, reply: None, at: 0, total: None, etag: None }))
+                Ok(Self::Server(Box::new(Fetched { client, url, reply: None, at: 0, total: None, etag: None })))
             }
         }
     }
@@ -199,7 +195,8 @@ impl Fetched {
                 self.etag = reply.etag().map(str::to_owned);
             }
             (206, at) if at > 0 => {
-                let range = reply.content_range().ok_or_else(|| wrong("the reply does not say which range it holds".into()))?;
+                let range =
+                    reply.content_range().ok_or_else(|| wrong("the reply does not say which range it holds".into()))?;
                 if range.first != at {
                     return Err(wrong(format!("byte {at} was asked for, the reply begins at byte {}", range.first)));
                 }

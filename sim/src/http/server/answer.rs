@@ -107,7 +107,7 @@ impl Site {
         let (Some(Component::Normal(name)), None) = (parts.next(), parts.next()) else { return None };
         let file = File::open(self.folder.join(name)).ok()?;
         let meta = file.metadata().ok()?;
-        meta.is_file().then(|| (file, meta.len()))
+        meta.is_file().then_some((file, meta.len()))
     }
 
     fn file(

@@ -4,7 +4,10 @@ use super::{
     super::Failure,
     format::{bits, value},
 };
-use crate::efuse::{Efuses, coding::GROUP_3_4, place};
+use crate::{
+    efuse::{coding::GROUP_3_4, place},
+    fault::PoweredEfuses,
+};
 use dryburn::{
     Chip, Revision,
     efuse::{Efuse, Field, FieldKind, blocks, chip_revision, read, read_block},
@@ -34,7 +37,7 @@ pub(super) struct Force {
 
 /// Staged values on top of eFuses, and the console output so far.
 pub(super) struct Session<'a> {
-    pub e: &'a mut Efuses,
+    pub e: &'a mut PoweredEfuses<'a>,
     staged: Vec<Vec<u32>>,
     pub out: String,
     /// Several commands: burn once, at the end.
@@ -54,7 +57,7 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(e: &'a mut Efuses, batch: bool) -> Self {
+    pub fn new(e: &'a mut PoweredEfuses<'a>, batch: bool) -> Self {
         let staged = (0..blocks(e.chip()).len()).map(|n| vec![0; e.words(n)]).collect();
         let force = Force { hint: false };
         let out = String::from("espefuse v5.6.0\n");
@@ -326,7 +329,11 @@ impl<'a> Session<'a> {
         {
             return Err(Failure::new("The 2 coding scheme is not supported"));
         }
-        self.e.burn(n, data);
+        if self.virt {
+            self.e.burn_without_code(n, data);
+        } else {
+            self.e.burn(n, data).map_err(|lost| Failure::new(format!("BLOCK{n} was being burned: {lost}")))?;
+        }
         self.e.note_programmed(n, data);
         let now: Vec<u32> = (0..data.len()).map(|w| self.e.read_word(n, w)).collect();
         let how = if now == data { "write block == read block" } else { "all write block bits are set" };

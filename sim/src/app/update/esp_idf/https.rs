@@ -1,6 +1,9 @@
 //! As `advanced_https_ota` does it, and `pre_encrypted_ota` for envelopes: `esp_https_ota` step by step.
 
-use super::{super::{Args, key::Key, transport::Fetched}, End, Voice, decrypt, is_later};
+use super::{
+    super::{Args, key::Key, transport::Fetched},
+    End, Voice, decrypt, is_later,
+};
 use crate::{
     app::{
         EspError, EspOta,

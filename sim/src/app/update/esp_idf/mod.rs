@@ -51,7 +51,7 @@ pub(super) fn update(
     let idf = app.idf();
     let mut ota = EspOta::new(app);
     let end = match transport {
-        Transport::Server(fetched) if raw_writes == RawWrites::None => https::run(&mut ota, args, fetched, key)?,
+        Transport::Server(fetched) if raw_writes == RawWrites::None => https::run(&mut ota, args, *fetched, key)?,
         transport => native::run(&mut ota, args, transport, key)?,
     };
     let mut micros = STARTED;

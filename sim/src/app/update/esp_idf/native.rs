@@ -1,7 +1,15 @@
 //! As `native_ota_example` does it: the app fetches by itself, and calls `esp_ota_begin`, `esp_ota_write`, `esp_ota_end`,
 //! `esp_ota_set_boot_partition`. Patched to write raw, it calls `esp_partition_write_raw` instead of `esp_ota_write`.
 
-use super::{super::{Args, args::As, key::Key, transport::{Cut, Transport}}, End, Voice, decrypt, is_later, name};
+use super::{
+    super::{
+        Args,
+        args::As,
+        key::Key,
+        transport::{Cut, Transport},
+    },
+    End, Voice, decrypt, is_later, name,
+};
 use crate::{
     app::{
         EspError, EspOta, Partition,
