@@ -74,12 +74,7 @@ impl Place {
     fn new(cell: &Cell, case: &Case) -> Self {
         let var = |name: &str| cell.vars.iter().find(|(key, _)| key == name).unwrap().1.clone();
         let (failure, updater) = case.title.rsplit_once(": ").unwrap();
-        Self {
-            failure: failure.into(),
-            chip: var("chip"),
-            security: var("security"),
-            updater: updater.into(),
-        }
+        Self { failure: failure.into(), chip: var("chip"), security: var("security"), updater: updater.into() }
     }
 }
 
