@@ -3,6 +3,8 @@
 //! Sources: formats sheet §0 (chip table), §1.2-1.3 (headers, memory ranges), §7.3 (key digests). Ranges are half-open,
 //! addresses are CPU addresses, sizes are in bytes.
 
+#![allow(clippy::single_range_in_vec_init, reason = "lists of address ranges, some with one member")]
+
 use core::{fmt, ops::Range, str::FromStr};
 
 /// A chip family member that ESP-IDF builds for.
@@ -120,7 +122,7 @@ pub struct Memory {
     pub rtc: &'static [Range<u32>],
 }
 
-/// What is particular about one chip (for the ESP32: one chip generation).
+/// What is particular about one chip, or one generation of its silicon.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Spec {
     /// The chip.
@@ -145,8 +147,11 @@ pub struct Spec {
     pub flash_cipher: FlashCipher,
     /// Secure boot schemes that the ROM knows.
     pub secure_boot: &'static [SecureBootScheme],
-    /// How many secure boot key digests the eFuses hold.
+    /// How many secure boot key digests the eFuses hold: as many blocks of a signature sector count at first boot.
     pub key_digests: u8,
+    /// How many blocks of a signature sector ROM and second stage look at. The documentation says one of the ESP32, its
+    /// recorded ROM looks at three; of the ESP32-C2 only the documentation is known (UNVERIFIED).
+    pub signature_blocks: u8,
     /// CPU address of the eFuse controller.
     pub efuse_base: u32,
     /// Memory map.
@@ -176,6 +181,7 @@ const ESP32: Spec = Spec {
     flash_cipher: FlashCipher::AddressTweakedAes256,
     secure_boot: &[V1],
     key_digests: 0,
+    signature_blocks: 3,
     efuse_base: 0x3FF5_A000,
     memory: Memory {
         drom: 0x3F40_0000..0x3F80_0000,
@@ -187,8 +193,48 @@ const ESP32: Spec = Spec {
     },
 };
 
-/// One row per chip; the ESP32 has two, the second from revision 3 on.
-#[allow(clippy::single_range_in_vec_init, reason = "lists of address ranges, some with one member")]
+/// ESP32-C5; the first silicon knows no RSA (by ESP-IDF's Kconfig).
+const C5: Spec = Spec {
+    chip: Chip::Esp32c5,
+    name: "esp32c5",
+    title: "ESP32-C5",
+    image_chip_id: 0x0017,
+    bootloader_offset: 0x2000,
+    shared_map: true,
+    wide_map: true,
+    flash_cipher: XTS_128,
+    secure_boot: &[V2EcdsaP256, V2EcdsaP384],
+    key_digests: 3,
+    efuse_base: 0x600B_4800,
+    memory: shared(0x4200_0000..0x4400_0000, 0x4080_0000..0x4086_0000, &[0x5000_0000..0x5000_4000]),
+    ..ESP32
+};
+
+/// ESP32-P4; P-384 came with the second silicon, together with the second eFuse table.
+const P4: Spec = Spec {
+    chip: Chip::Esp32p4,
+    name: "esp32p4",
+    title: "ESP32-P4",
+    image_chip_id: 0x0012,
+    bootloader_offset: 0x2000,
+    shared_map: true,
+    wide_map: true,
+    flash_cipher: XTS_BOTH,
+    secure_boot: &[V2Rsa3072, V2EcdsaP256],
+    key_digests: 3,
+    efuse_base: 0x5012_D000,
+    memory: Memory {
+        mapped: &[0x4800_0000..0x4C00_0000],
+        ..shared(
+            0x4000_0000..0x4400_0000,
+            0x4FF0_0000..0x4FFC_0000,
+            &[0x3010_0000..0x3010_2000, 0x5010_8000..0x5011_0000],
+        )
+    },
+    ..ESP32
+};
+
+/// One row per chip, or several in the order of revisions: the ESP32, the C5 and the P4 learned secure boot schemes later.
 pub const ROWS: &[Spec] = &[
     ESP32,
     Spec { from_revision: Revision(300), secure_boot: &[V1, V2Rsa3072], key_digests: 1, ..ESP32 },
@@ -242,6 +288,7 @@ pub const ROWS: &[Spec] = &[
         flash_cipher: FlashCipher::Xts { aes256: false, derived: true },
         secure_boot: &[V2EcdsaP192, V2EcdsaP256],
         key_digests: 1,
+        signature_blocks: 1,
         efuse_base: 0x6000_8800,
         memory: Memory {
             drom: 0x3C00_0000..0x3C40_0000,
@@ -273,21 +320,8 @@ pub const ROWS: &[Spec] = &[
         },
         ..ESP32
     },
-    Spec {
-        chip: Chip::Esp32c5,
-        name: "esp32c5",
-        title: "ESP32-C5",
-        image_chip_id: 0x0017,
-        bootloader_offset: 0x2000,
-        shared_map: true,
-        wide_map: true,
-        flash_cipher: XTS_128,
-        secure_boot: &[V2Rsa3072, V2EcdsaP256, V2EcdsaP384],
-        key_digests: 3,
-        efuse_base: 0x600B_4800,
-        memory: shared(0x4200_0000..0x4400_0000, 0x4080_0000..0x4086_0000, &[0x5000_0000..0x5000_4000]),
-        ..ESP32
-    },
+    C5,
+    Spec { from_revision: Revision::new(0, 1), secure_boot: &[V2Rsa3072, V2EcdsaP256, V2EcdsaP384], ..C5 },
     Spec {
         chip: Chip::Esp32c6,
         name: "esp32c6",
@@ -334,28 +368,8 @@ pub const ROWS: &[Spec] = &[
         memory: shared(0x4200_0000..0x4300_0000, 0x4080_0000..0x4085_0000, &[0x5000_0000..0x5000_1000]),
         ..ESP32
     },
-    Spec {
-        chip: Chip::Esp32p4,
-        name: "esp32p4",
-        title: "ESP32-P4",
-        image_chip_id: 0x0012,
-        bootloader_offset: 0x2000,
-        shared_map: true,
-        wide_map: true,
-        flash_cipher: XTS_BOTH,
-        secure_boot: &[V2Rsa3072, V2EcdsaP256, V2EcdsaP384],
-        key_digests: 3,
-        efuse_base: 0x5012_D000,
-        memory: Memory {
-            mapped: &[0x4800_0000..0x4C00_0000],
-            ..shared(
-                0x4000_0000..0x4400_0000,
-                0x4FF0_0000..0x4FFC_0000,
-                &[0x3010_0000..0x3010_2000, 0x5010_8000..0x5011_0000],
-            )
-        },
-        ..ESP32
-    },
+    P4,
+    Spec { from_revision: Revision::new(3, 0), secure_boot: &[V2Rsa3072, V2EcdsaP256, V2EcdsaP384], ..P4 },
 ];
 
 /// The memory of a chip where code and data share one flash window and one RAM.
@@ -442,6 +456,14 @@ mod tests {
     fn esp32_secure_boot_depends_on_the_revision() {
         assert_eq!(Chip::Esp32.spec_at(Revision::new(1, 1)).secure_boot, &[V1]);
         assert_eq!(Chip::Esp32.spec_at(Revision::new(3, 0)).secure_boot, &[V1, V2Rsa3072]);
+    }
+
+    #[test]
+    fn c5_and_p4_learned_schemes_later() {
+        assert_eq!(Chip::Esp32c5.spec().secure_boot, &[V2EcdsaP256, V2EcdsaP384]);
+        assert!(Chip::Esp32c5.spec_at(Revision::new(1, 0)).secure_boot.contains(&V2Rsa3072));
+        assert_eq!(Chip::Esp32p4.spec_at(Revision::new(1, 3)).secure_boot, &[V2Rsa3072, V2EcdsaP256]);
+        assert!(Chip::Esp32p4.spec_at(Revision::new(3, 1)).secure_boot.contains(&V2EcdsaP384));
     }
 
     #[test]

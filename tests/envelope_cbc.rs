@@ -7,7 +7,7 @@ use dryburn::{
         cbc::{HEADER_SIZE, Header, Opener, seal},
     },
     image::{Builder, Refusal, Region, SignaturePolicy, Target, V2Policy},
-    secure_boot::sign::SigningKey,
+    secure_boot::{KeyDigest, sign::SigningKey},
 };
 use dryburn_sim::flash::Flash;
 use proptest::prelude::*;
@@ -104,7 +104,7 @@ static SIGNED: LazyLock<Signed> = LazyLock::new(|| {
     image.resize(8192 + 4096, 0xFF);
     let digest = signer.public().unwrap().digest();
     // not enforced, as before secure boot is set up: the envelope insists all the same
-    let policy = V2Policy { scheme, trusted: [Some(digest), None, None], enforced: false };
+    let policy = V2Policy { scheme, trusted: [Some(KeyDigest::Whole(digest)), None, None], enforced: false };
     Signed { image, policy: SignaturePolicy::V2(policy) }
 });
 
@@ -137,8 +137,11 @@ fn the_signature_is_the_proof() {
     let Signed { image, policy } = &*SIGNED;
     let envelope = seal(image, &key(), [9; 16]).unwrap();
     assert_eq!(update(&envelope, policy), Ok(image.len() as u32));
-    let stranger =
-        V2Policy { scheme: SecureBootScheme::V2EcdsaP256, trusted: [Some([7; 32]), None, None], enforced: false };
+    let stranger = V2Policy {
+        scheme: SecureBootScheme::V2EcdsaP256,
+        trusted: [Some(KeyDigest::Whole([7; 32])), None, None],
+        enforced: false,
+    };
     let refused = update(&envelope, &SignaturePolicy::V2(stranger));
     assert!(matches!(refused, Err(Refusal::Signature { .. })), "a key that eFuse does not trust: {refused:?}");
     let unsigned = seal(&image[..8192], &key(), [9; 16]).unwrap();

@@ -337,6 +337,12 @@ fn openssl_makes_keys_and_nothing_else() {
         desk.ok(&format!("espsecure sign-data --version {scheme} -k {curve}.pem -o out.bin payload100.bin"));
         let text = desk.fails(&format!("openssl ecparam -name {curve} -genkey -noout -out {curve}.pem"));
         assert!(text.contains("exists"), "{text}");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = desk.folder.path().join(format!("{curve}.pem")).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{curve}: only the owner reads a private key");
+        }
     }
     for line in [
         "openssl",

@@ -1,8 +1,12 @@
 //! Secure Boot v2 signatures made by espsecure (`tests/vectors/sbv2`), and everything that must be refused.
 
 use dryburn::{
+    Chip,
     chip::SecureBootScheme::{self, V2EcdsaP192, V2EcdsaP256, V2EcdsaP384, V2Rsa3072},
-    secure_boot::v2::{self, BLOCK, BlockError, MAGIC, NotVerified, SECTOR, SignatureBlock},
+    secure_boot::{
+        KeyDigest,
+        v2::{self, BLOCK, BlockError, MAGIC, NotVerified, SECTOR, SignatureBlock},
+    },
 };
 use proptest::prelude::*;
 use sha2::{Digest, Sha256, Sha384};
@@ -28,15 +32,19 @@ fn key_digest(key: &str) -> [u8; 32] {
     vector(&format!("pubkey_digest_{key}.bin")).try_into().unwrap()
 }
 
+fn trusted_key(key: &str) -> KeyDigest {
+    KeyDigest::Whole(key_digest(key))
+}
+
 fn verify(
     sector: &[u8],
     digest: &[u8],
     trusted: &[&str],
     scheme: SecureBootScheme,
 ) -> (Result<usize, NotVerified>, Refusals) {
-    let trusted: Vec<_> = trusted.iter().map(|key| Some(key_digest(key))).collect();
+    let trusted: Vec<_> = trusted.iter().map(|key| Some(trusted_key(key))).collect();
     let mut refusals = vec![];
-    (v2::verify(sector, digest, &trusted, scheme, 3, &mut |index, error| refusals.push((index, error))), refusals)
+    (v2::verify(sector, digest, &trusted, &[scheme], 3, &mut |index, error| refusals.push((index, error))), refusals)
 }
 
 /// The first refusal, where nothing verified.
@@ -56,10 +64,10 @@ fn fix_crc(sector: &mut [u8]) {
 /// What v2 says of block 0 when its own key is trusted, CRC corrected.
 fn verdict_of_trusted(sector: &mut [u8], digest: &[u8]) -> Option<BlockError> {
     fix_crc(sector);
-    let key = SignatureBlock::at(sector, 0).unwrap().key_digest();
+    let key = SignatureBlock::at(sector, 0).unwrap().key_digest().map(KeyDigest::Whole);
     let mut refusals = vec![];
     let scheme = SignatureBlock::at(sector, 0).unwrap().scheme().unwrap();
-    let result = v2::verify(sector, digest, &[None, key], scheme, 1, &mut |_, error| refusals.push(error));
+    let result = v2::verify(sector, digest, &[None, key], &[scheme], 1, &mut |_, error| refusals.push(error));
     assert_eq!(result.is_ok(), refusals.is_empty());
     refusals.pop()
 }
@@ -110,13 +118,13 @@ fn any_block_with_a_trusted_key_will_do() {
     assert_eq!((result, refusals), (Ok(1), vec![(0, BlockError::UntrustedKey)]));
 
     // A device that looks at one block only does not find the second key.
-    let trusted = [Some(key_digest("rsa3072_b"))];
-    assert_eq!(v2::verify(&sector, &digest, &trusted, V2Rsa3072, 1, &mut |_, _| ()), Err(NotVerified));
+    let trusted = [Some(trusted_key("rsa3072_b"))];
+    assert_eq!(v2::verify(&sector, &digest, &trusted, &[V2Rsa3072], 1, &mut |_, _| ()), Err(NotVerified));
     // The ESP32-C2's rule: 16 bytes of the digest.
-    let half = |key: &[u8; 32]| key[..16] == key_digest("rsa3072_a")[..16];
-    assert_eq!(v2::verify_where(&sector, &digest, &half, V2Rsa3072, 1, &mut |_, _| ()), Ok(0));
+    let half = [Some(KeyDigest::on(Chip::Esp32c2, key_digest("rsa3072_a")))];
+    assert_eq!(v2::verify(&sector, &digest, &half, &[V2Rsa3072], 1, &mut |_, _| ()), Ok(0));
     // A revoked or absent key is no key.
-    assert_eq!(v2::verify(&sector, &digest, &[None, None], V2Rsa3072, 3, &mut |_, _| ()), Err(NotVerified));
+    assert_eq!(v2::verify(&sector, &digest, &[None, None], &[V2Rsa3072], 3, &mut |_, _| ()), Err(NotVerified));
 }
 
 #[test]
@@ -222,10 +230,10 @@ fn expected(scheme: SecureBootScheme, offset: usize) -> Option<BlockError> {
 fn every_byte_of_a_block_is_judged_as_expected() {
     for (file, key, scheme) in [FILES[0], FILES[3], FILES[4], FILES[5]] {
         let (digest, good) = signed(file);
-        let trusted = [Some(key_digest(key))];
+        let trusted = [Some(trusted_key(key))];
         let verdict = |sector: &[u8]| {
             let mut refusals = vec![];
-            let result = v2::verify(sector, &digest, &trusted, scheme, 1, &mut |_, error| refusals.push(error));
+            let result = v2::verify(sector, &digest, &trusted, &[scheme], 1, &mut |_, error| refusals.push(error));
             assert_eq!(result.is_ok(), refusals.is_empty());
             refusals.pop()
         };

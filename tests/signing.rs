@@ -3,7 +3,8 @@
 use dryburn::{
     SecureBootScheme::{self, V2EcdsaP192, V2EcdsaP256, V2EcdsaP384, V2Rsa3072},
     secure_boot::{
-        sign::{KeyError, PublicKey, SignError, SigningKey},
+        KeyDigest,
+        sign::{BlockDamage, KeyError, PublicKey, SignError, SigningKey, damage_block},
         v1::{self, BootloaderDigest, SignatureBlock, VerifyError},
         v2::{self, BLOCK, SECTOR},
     },
@@ -160,9 +161,9 @@ fn what_is_signed_verifies_for_every_scheme() {
         let block = key.sign_v2(&digest, &mut rng()).unwrap();
         let mut sector = [0xFF; SECTOR];
         sector[..BLOCK].copy_from_slice(&block);
-        let trusted = [Some(vector(&format!("sbv2/pubkey_digest_{name}.bin")).try_into().unwrap())];
+        let trusted = [Some(KeyDigest::Whole(vector(&format!("sbv2/pubkey_digest_{name}.bin")).try_into().unwrap()))];
         let mut refused = vec![];
-        let result = v2::verify(&sector, &digest, &trusted, scheme, 1, &mut |_, e| refused.push(e));
+        let result = v2::verify(&sector, &digest, &trusted, &[scheme], 1, &mut |_, e| refused.push(e));
         assert_eq!((result, refused), (Ok(0), vec![]), "{name}");
         // The same seed gives the same bytes, another one others.
         assert_eq!(key.sign_v2(&digest, &mut rng()).unwrap(), block);
@@ -271,4 +272,40 @@ proptest! {
             let _ = PublicKey::from_pem(&text);
         }
     }
+}
+
+/// One damage each, in a file that espsecure signed with two keys: that block is refused for that reason, the other decides.
+#[test]
+fn a_damaged_block_is_wrong_in_one_place_only() {
+    let file = vector("sbv2/payload4k_signed_ab.bin");
+    let (image, sector) = file.split_at(file.len() - SECTOR);
+    let digest = Sha256::digest(image);
+    let trusted = ["rsa3072_a", "rsa3072_b"].map(|name| Some(key(name).public().unwrap().digest()));
+    type Is = fn(&v2::BlockError) -> bool;
+    let damages: [(BlockDamage, Is); 5] = [
+        (BlockDamage::Signature, |e| matches!(e, v2::BlockError::BadSignature)),
+        (BlockDamage::Version(3), |e| matches!(e, v2::BlockError::UnknownVersion { version: 3, .. })),
+        (BlockDamage::Digest, |e| matches!(e, v2::BlockError::DigestMismatch)),
+        (BlockDamage::Crc, |e| matches!(e, v2::BlockError::BadCrc { .. })),
+        (BlockDamage::Magic, |e| matches!(e, v2::BlockError::BadMagic { found: 0xE6 })),
+    ];
+    for (damage, expected) in damages {
+        for index in 0..2 {
+            let mut bad = sector.to_vec();
+            assert!(damage_block(&mut bad, index, damage));
+            let mut seen = Vec::new();
+            let verdict = v2::verify(&bad, &digest, &trusted, V2Rsa3072, 3, &mut |at, e| seen.push((at, e)));
+            assert_eq!(verdict, Ok(1 - index.min(1)), "{damage:?}: the other block vouches");
+            if index == 0 {
+                assert!(matches!(seen.as_slice(), [(0, e)] if expected(e)), "{damage:?}: {seen:?}");
+            }
+            assert_eq!(bad[(1 - index) * BLOCK..][..BLOCK], sector[(1 - index) * BLOCK..][..BLOCK]);
+        }
+    }
+    let mut untouched = sector.to_vec();
+    for index in [2, 3, usize::MAX] {
+        assert!(!damage_block(&mut untouched, index, BlockDamage::Crc), "there is no block {index}");
+    }
+    assert!(!damage_block(&mut untouched[..100], 0, BlockDamage::Crc), "a sector cut short");
+    assert_eq!(untouched, sector);
 }

@@ -4,6 +4,9 @@
 //! Both also lie in the scenario's folder as `bootloader.bin` and `partition-table.bin`, so that commands can encrypt and
 //! flash them.
 
+mod power_cut;
+mod provision;
+
 use crate::{
     app::{
         AppBuild,
@@ -76,18 +79,23 @@ impl Desk {
         device.config = config;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
+            ["provision", words @ ..] => return provision::provision(&mut self.bench, words),
+            ["flash", words @ ..] => return provision::flash(&mut self.bench, words),
             ["app", words @ ..] => return self.app(words),
             ["ota", words @ ..] => return self.ota(words),
+            ["power-cut", words @ ..] => return self.power_cut(words),
             _ => {}
         }
+        let device = self.bench.device.as_mut().ok_or_else(no_board)?;
         let (power_on, watch) = match words.as_slice() {
             ["power-on"] => (true, Watch::UntilSettled),
             ["reset"] => (false, Watch::UntilSettled),
             [verb @ ("power-on" | "reset"), "--resets", n] => (*verb == "power-on", resets(n)?),
             _ => {
-                let text = "device: the board can `power-on` and `reset`, both with `--resets N`, run an `app SCRIPT` and \
-                            install an update with `ota FILE|URL`";
-                return Err(Failure::new(text));
+                return Err(Failure::new(
+                    "device: the board can `power-on` and `reset`, both with `--resets N`, `power-cut`, `provision` and `flash`; its \
+                     app can run an `app SCRIPT` and install an update with `ota FILE|URL`",
+                ));
             }
         };
         let rom = Rom::of(device.chip(), security::chip_revision(&device.efuses));
@@ -206,6 +214,7 @@ fn build(spec: &DeviceSpec, bench: &Workbench) -> Result<Device, Failure> {
     let efuses = Efuses::with_revision(spec.chip, revision)?;
     let mut device = Device::new(Flash::new(spec.flash_size)?, efuses);
     device.config = config(spec)?;
+    device.config.check(spec.chip, revision)?;
     device.rng = ChaCha20Rng::seed_from_u64(spec.seed);
     device.idf = match &spec.idf {
         Some(text) => Some(text.parse().map_err(|e| Failure::new(format!("idf = \"{text}\": {e}")))?),
@@ -239,6 +248,7 @@ fn usual_revision(chip: Chip) -> Revision {
     match chip {
         Chip::Esp32 => Revision::new(3, 0),
         Chip::Esp32c3 => Revision::new(0, 3),
+        Chip::Esp32c5 => Revision::new(1, 0),
         _ => Revision::new(0, 0),
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     flash::{Flash, FlashError},
 };
 use dryburn::{efuse::security, flash_encryption::FlashCipher};
-use embedded_storage::nor_flash::{ErrorType, ReadNorFlash};
+use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
 /// The encryption unit of a board: its cipher when it is on.
 #[derive(Default)]
@@ -37,8 +37,12 @@ impl EncryptionUnit {
     /// Programs `data` as `bootloader_flash_write(…, write_encrypted = true)` does: encrypted when the unit is on.
     ///
     /// # Errors
-    /// Beyond the end of flash, or not aligned to 16 bytes.
-    pub fn program(&self, flash: &mut Flash, address: u32, data: &[u8]) -> Result<(), FlashError> {
+    /// Beyond the end of flash, not aligned to 16 bytes, and whatever `flash` has.
+    pub fn program<F>(&self, flash: &mut F, address: u32, data: &[u8]) -> Result<(), F::Error>
+    where
+        F: NorFlash,
+        F::Error: From<FlashError>,
+    {
         let mut data = data.to_vec();
         if let Some(cipher) = &self.cipher {
             cipher.encrypt(address, &mut data).map_err(|_| FlashError::NotAligned {
@@ -47,7 +51,7 @@ impl EncryptionUnit {
                 size: 16,
             })?;
         }
-        flash.program(address, &data)
+        flash.write(address, &data)
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a bootloader was built: its sdkconfig, and the ESP-IDF release.
 
 use crate::tools::{Failure, Workbench};
+use dryburn::{Chip, Revision, SecureBootScheme, chip::FlashCipher};
 use std::{collections::BTreeMap, fmt};
 
 /// The sdkconfig options that were given, by name without `CONFIG_`. Options that were not given have ESP-IDF's default.
@@ -122,6 +123,56 @@ impl Config {
         self.is_set("SECURE_BOOT_V2_ENABLED")
     }
 
+    /// The scheme that Secure Boot v2 was built with: RSA where the silicon has it, else ECDSA, unless
+    /// `SECURE_SIGNED_APPS_RSA_SCHEME` or `SECURE_SIGNED_APPS_ECDSA_V2_SCHEME` says so; the curve is P-256 unless
+    /// `SECURE_BOOT_ECDSA_KEY_LEN_192_BITS` or `SECURE_BOOT_ECDSA_KEY_LEN_384_BITS` is set. (ESP-IDF's Kconfig.)
+    pub fn secure_boot_v2_scheme(&self, chip: Chip, revision: Revision) -> SecureBootScheme {
+        use SecureBootScheme::{V2EcdsaP192, V2EcdsaP256, V2EcdsaP384, V2Rsa3072};
+        let known = chip.spec_at(revision).secure_boot;
+        // the first ESP32 knows no v2, but a bootloader for the later ones can lie in its flash
+        let rsa_by_default = known.contains(&V2Rsa3072) || !known.contains(&V2EcdsaP256);
+        let rsa = if rsa_by_default {
+            !self.is_set("SECURE_SIGNED_APPS_ECDSA_V2_SCHEME")
+        } else {
+            self.is_set("SECURE_SIGNED_APPS_RSA_SCHEME")
+        };
+        match (rsa, self.is_set("SECURE_BOOT_ECDSA_KEY_LEN_192_BITS")) {
+            (true, _) => V2Rsa3072,
+            (false, true) => V2EcdsaP192,
+            (false, false) if self.is_set("SECURE_BOOT_ECDSA_KEY_LEN_384_BITS") => V2EcdsaP384,
+            (false, false) => V2EcdsaP256,
+        }
+    }
+
+    /// Refuses options that ESP-IDF's Kconfig does not offer for this silicon.
+    ///
+    /// # Errors
+    /// Secure Boot v2 with a scheme that the silicon does not have, XTS-AES-256 keys where it has none.
+    pub fn check(&self, chip: Chip, revision: Revision) -> Result<(), Failure> {
+        let spec = chip.spec_at(revision);
+        let scheme = self.secure_boot_v2_scheme(chip, revision);
+        let mut known = spec.secure_boot.iter().filter(|known| **known != SecureBootScheme::V1).peekable();
+        if self.secure_boot_v2() && known.peek().is_some() && !spec.secure_boot.contains(&scheme) {
+            let known: Vec<String> = known.map(|scheme| format!("{scheme:?}")).collect();
+            return Err(Failure::new(format!(
+                "SECURE_BOOT_V2_ENABLED: no bootloader with {scheme:?} can be built for {chip} {revision}, which has {}; \
+                 set SECURE_SIGNED_APPS_RSA_SCHEME or SECURE_SIGNED_APPS_ECDSA_V2_SCHEME, \
+                 SECURE_BOOT_ECDSA_KEY_LEN_…_BITS, or the chip's revision",
+                known.join(", ")
+            )));
+        }
+        let offered = match spec.flash_cipher {
+            FlashCipher::Xts { aes256, .. } => aes256,
+            FlashCipher::AddressTweakedAes256 => false,
+        };
+        if self.flash_encryption() && self.is_set("SECURE_FLASH_ENCRYPTION_AES256") && !offered {
+            return Err(Failure::new(format!(
+                "SECURE_FLASH_ENCRYPTION_AES256: {chip} has no XTS-AES-256 keys in eFuse; leave it out"
+            )));
+        }
+        Ok(())
+    }
+
     /// Built with flash encryption. (`SECURE_FLASH_ENC_ENABLED`, `FLASH_ENCRYPTION_ENABLED` in ESP-IDF 3)
     pub fn flash_encryption(&self) -> bool {
         self.is_set("SECURE_FLASH_ENC_ENABLED") || self.is_set("FLASH_ENCRYPTION_ENABLED")
@@ -131,6 +182,33 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kconfig_offers_what_the_silicon_has() {
+        use SecureBootScheme::{V2EcdsaP192, V2EcdsaP256, V2EcdsaP384, V2Rsa3072};
+        let scheme = |chip, revision, options: &[&str]| {
+            let mut config = Config::default();
+            for option in [&["SECURE_BOOT_V2_ENABLED=y"], options].concat() {
+                config.set(option).expect("an option");
+            }
+            let scheme = config.secure_boot_v2_scheme(chip, revision);
+            config.check(chip, revision).map(|()| scheme).map_err(|failure| failure.text)
+        };
+        let (first, third) = (Revision(0), Revision::new(3, 0));
+        let ecdsa = "SECURE_SIGNED_APPS_ECDSA_V2_SCHEME=y";
+        let (p192, p384) = ("SECURE_BOOT_ECDSA_KEY_LEN_192_BITS=y", "SECURE_BOOT_ECDSA_KEY_LEN_384_BITS=y");
+        assert_eq!(scheme(Chip::Esp32, first, &[]), Ok(V2Rsa3072));
+        assert_eq!(scheme(Chip::Esp32c6, first, &[]), Ok(V2Rsa3072));
+        assert_eq!(scheme(Chip::Esp32c6, first, &[ecdsa, p192]), Ok(V2EcdsaP192));
+        assert_eq!(scheme(Chip::Esp32c2, first, &[]), Ok(V2EcdsaP256));
+        assert_eq!(scheme(Chip::Esp32p4, third, &[ecdsa, p384]), Ok(V2EcdsaP384));
+        let refused = scheme(Chip::Esp32p4, first, &[ecdsa, p384]).expect_err("the first P4 has no P-384");
+        assert!(refused.contains("which has V2Rsa3072, V2EcdsaP256;"), "{refused}");
+        assert!(scheme(Chip::Esp32c3, first, &[ecdsa]).is_err());
+        assert!(scheme(Chip::Esp32c61, first, &["SECURE_SIGNED_APPS_RSA_SCHEME=y"]).is_err());
+        let keys = ["SECURE_FLASH_ENC_ENABLED=y", "SECURE_FLASH_ENCRYPTION_AES256=y"];
+        assert!(scheme(Chip::Esp32s3, first, &keys).is_ok() && scheme(Chip::Esp32c3, first, &keys).is_err());
+    }
 
     #[test]
     fn reads_what_menuconfig_writes() {

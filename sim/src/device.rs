@@ -8,6 +8,7 @@ use crate::{
     config::Config,
     efuse::Efuses,
     event::{Event, Outcome},
+    fault::{Power, PoweredEfuses, PoweredFlash},
     flash::Flash,
     rom::{FirstStage, ResetCause, Rom, Verdict},
 };
@@ -104,15 +105,25 @@ impl Device {
 
     /// Applies power and watches.
     pub fn power_on(&mut self, watch: impl Into<Watch>) -> PowerCycle {
-        self.start(ResetCause::PowerOn, watch.into())
+        self.start(ResetCause::PowerOn, watch.into(), &Power::steady())
+    }
+
+    /// Applies power that may fail, and watches.
+    pub fn power_on_with(&mut self, watch: impl Into<Watch>, power: &Power) -> PowerCycle {
+        self.start(ResetCause::PowerOn, watch.into(), power)
     }
 
     /// Resets the chip as `esp_restart()` does, and watches.
     pub fn reset(&mut self, watch: impl Into<Watch>) -> PowerCycle {
-        self.start(ResetCause::AppRestart, watch.into())
+        self.start(ResetCause::AppRestart, watch.into(), &Power::steady())
     }
 
-    fn start(&mut self, cause: ResetCause, watch: Watch) -> PowerCycle {
+    /// Resets the chip while power may fail, and watches.
+    pub fn reset_with(&mut self, watch: impl Into<Watch>, power: &Power) -> PowerCycle {
+        self.start(ResetCause::AppRestart, watch.into(), power)
+    }
+
+    fn start(&mut self, cause: ResetCause, watch: Watch, power: &Power) -> PowerCycle {
         let most = match watch {
             Watch::UntilSettled => MOST_BOOTS,
             Watch::Boots(most) => most,
@@ -122,7 +133,7 @@ impl Device {
         let mut reset_loop = false;
         while (boots.len() as u64) < u64::from(most.max(1)) {
             let before = (self.flash.clone(), self.efuses.clone());
-            let boot = self.boot(cause);
+            let boot = self.boot_with(cause, power);
             let goes_on = boot.outcome == Outcome::Reset;
             let same = before.0.changed_sectors(&self.flash).is_empty() && before.1 == self.efuses;
             boots.push(boot);
@@ -140,6 +151,10 @@ impl Device {
 
     /// One boot, from reset to its end.
     pub fn boot(&mut self, cause: ResetCause) -> Boot {
+        self.boot_with(cause, &Power::steady())
+    }
+
+    fn boot_with(&mut self, cause: ResetCause, power: &Power) -> Boot {
         let unit = EncryptionUnit::at_reset(&self.efuses);
         let chip = self.chip();
         let rom = Rom::of(chip, security::chip_revision(&self.efuses));
@@ -148,7 +163,7 @@ impl Device {
         let verdict = FirstStage {
             rom,
             flash: &self.flash,
-            efuses: &mut self.efuses,
+            efuses: &mut PoweredEfuses::new(&mut self.efuses, power),
             unit: &unit,
             strap: self.strap,
             observer: &mut observer,
@@ -159,10 +174,11 @@ impl Device {
         let outcome = match verdict {
             Verdict::Stuck => Outcome::RomStuck,
             Verdict::Reset => Outcome::Reset,
+            Verdict::PowerLost => Outcome::PowerLost,
             Verdict::Download => Outcome::Download,
             Verdict::Bootloader => Bootloader {
-                flash: &mut self.flash,
-                efuses: &mut self.efuses,
+                flash: &mut PoweredFlash::new(&mut self.flash, power),
+                efuses: &mut PoweredEfuses::new(&mut self.efuses, power),
                 unit: &unit,
                 config: &self.config,
                 build: &build,

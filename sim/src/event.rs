@@ -39,6 +39,8 @@ pub enum Outcome {
     RomStuck,
     /// The chip waits for a download.
     Download,
+    /// Power failed while the boot was writing.
+    PowerLost,
     /// The boot code reached a step that is not modelled.
     NotModelled {
         /// The step.

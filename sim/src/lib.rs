@@ -9,6 +9,8 @@
 //! | [`flash`] | the NOR flash chip and its SPI commands |
 //! | [`efuse`] | the eFuse controller and the files that hold eFuses |
 //! | [`bus`] | what the CPU reads through cache and encryption unit |
+//! | [`fault`] | power that fails while something is written |
+//! | [`campaign`] | all cuts of an action, and what they lead to |
 //! | [`rom`] | the first-stage bootloader in mask ROM |
 //! | [`bootloader`] | the flow of ESP-IDF's second stage |
 //! | [`http`] | updates over HTTP(S): a client that stays on this machine, a server with faults |
@@ -24,11 +26,13 @@ pub mod app;
 pub mod board;
 pub mod bootloader;
 pub mod bus;
+pub mod campaign;
 pub mod cli;
 pub mod config;
 pub mod device;
 pub mod efuse;
 pub mod event;
+pub mod fault;
 pub mod flash;
 pub mod http;
 pub mod report;

@@ -3,7 +3,7 @@
 //! Sources: formats sheet §4.5, §5.4-5.5 (encryption), §7.3 (digests), §8.2-8.3 (fields, revisions), §10 (SECURE_VERSION).
 
 use super::{Efuse, field, field_at, read, read_block, read_field};
-use crate::{Chip, Revision};
+use crate::{Chip, Revision, SecureBootScheme, secure_boot::KeyDigest};
 
 /// A field of the first silicon revision: for what decides the revision itself.
 fn first<E: Efuse + ?Sized>(e: &E, name: &str) -> u16 {
@@ -155,26 +155,18 @@ pub fn key_block_number(chip: Chip, key_block: u8) -> usize {
     usize::from(key_block).saturating_add(if chip == Chip::Esp32c2 { 3 } else { 4 })
 }
 
-/// A digest that has its place without a purpose field: all zeros mean that none was burned, or that it may not be read.
-fn burned(digest: [u8; 32]) -> Option<[u8; 32]> {
-    (digest != [0; 32]).then_some(digest)
-}
-
 /// The trusted public-key digests as software reads them (all zeros where read-protected).
 ///
 /// `None`: no key block has that purpose, or it is revoked (SECURE_BOOT_KEY_REVOKEn). ESP32: block 2 is the only one. C2:
-/// the upper half of BLOCK_KEY0 is the only one, 16 bytes followed by 16 zeros. Both count as not burned when all zero.
-pub fn secure_boot_digests<E: Efuse + ?Sized>(e: &E) -> [Option<[u8; 32]>; 3] {
+/// the upper half of BLOCK_KEY0 is the only one. Where there is no purpose field, a block that reads as zeros counts as
+/// not burned; so on a C2 with nothing but a readable flash encryption key, the digest is one of zeros, which no key has.
+pub fn secure_boot_digests<E: Efuse + ?Sized>(e: &E) -> [Option<KeyDigest>; 3] {
     use KeyPurpose::{SecureBootDigest0, SecureBootDigest1, SecureBootDigest2};
     match e.chip() {
-        Chip::Esp32 => [burned(read_block(e, 2)), None, None],
+        Chip::Esp32 => [Some(read_block(e, 2)).filter(is_burned).map(KeyDigest::Whole), None, None],
         Chip::Esp32c2 => {
-            let block = read_block(e, 3);
-            let mut digest = [0; 32];
-            for (to, from) in digest.iter_mut().zip(block.iter().skip(16)) {
-                *to = *from;
-            }
-            [burned(digest), None, None]
+            let block = Some(read_block(e, 3)).filter(is_burned);
+            [block.as_ref().and_then(|b| b.last_chunk()).copied().map(KeyDigest::FirstHalf), None, None]
         }
         chip => [
             (SecureBootDigest0, "SECURE_BOOT_KEY_REVOKE0"),
@@ -183,9 +175,23 @@ pub fn secure_boot_digests<E: Efuse + ?Sized>(e: &E) -> [Option<[u8; 32]>; 3] {
         ]
         .map(|(purpose, revoke)| {
             let key = key_block_with(e, purpose).filter(|_| read(e, revoke) == 0)?;
-            Some(read_block(e, key_block_number(chip, key)))
+            Some(KeyDigest::Whole(read_block(e, key_block_number(chip, key))))
         }),
     }
+}
+
+fn is_burned(block: &[u8; 32]) -> bool {
+    *block != [0; 32]
+}
+
+/// The schemes that the ROM takes with these eFuses: with SECURE_BOOT_SHA384_EN only ECDSA P-384, as the image digest is
+/// SHA-384 then; else what the silicon knows. Which of them signed, the signature block says. (Formats sheet §7.3; that
+/// SECURE_BOOT_SHA384_EN excludes the other schemes is UNVERIFIED.)
+pub fn secure_boot_schemes<E: Efuse + ?Sized>(e: &E) -> &'static [SecureBootScheme] {
+    if read(e, "SECURE_BOOT_SHA384_EN") == 1 {
+        return &[SecureBootScheme::V2EcdsaP384];
+    }
+    e.chip().spec_at(chip_revision(e)).secure_boot
 }
 
 /// What a key block is for: the value of KEY_PURPOSE_n (formats sheet §5.4).

@@ -1,5 +1,5 @@
 use super::*;
-use crate::efuse::security::*;
+use crate::{SecureBootScheme, efuse::security::*, secure_boot::KeyDigest};
 use std::{collections::BTreeSet, vec, vec::Vec};
 
 /// A chip whose words are what the test says, without protection.
@@ -85,13 +85,27 @@ fn digests_by_purpose_and_revocation() {
     let mut words = vec![(0, 2, 9 << 24 | 10 << 28), (5, 0, 0x0403_0201), (0, 4, 0)];
     let e = Words(Chip::Esp32c3, words.clone());
     let digests = secure_boot_digests(&e);
-    assert_eq!(digests[0], Some([0; 32]));
-    assert_eq!(digests[1].map(|d| [d[0], d[3]]), Some([1, 4]));
+    assert_eq!(digests[0], Some(KeyDigest::Whole([0; 32])));
+    assert!(digests[1].is_some_and(|d| d.as_ref()[..4] == [1, 2, 3, 4]));
     assert_eq!(digests[2], None);
     words[0].2 |= 1 << 22; // SECURE_BOOT_KEY_REVOKE1
     assert_eq!(secure_boot_digests(&Words(Chip::Esp32c3, words))[1], None);
     let c2 = Words(Chip::Esp32c2, vec![(3, 0, 7), (3, 4, 0x0A)]);
-    assert_eq!(secure_boot_digests(&c2)[0].map(|d| [d[0], d[16]]), Some([0x0A, 0]));
+    let half = |first| Some(KeyDigest::FirstHalf(core::array::from_fn(|i| if i == 0 { first } else { 0 })));
+    assert_eq!(secure_boot_digests(&c2)[0], half(0x0A));
+    // nothing but a flash encryption key: a digest that no key has
+    assert_eq!(secure_boot_digests(&Words(Chip::Esp32c2, vec![(3, 0, 7)]))[0], half(0));
+    assert_eq!(secure_boot_digests(&Words(Chip::Esp32c2, vec![]))[0], None);
+}
+
+#[test]
+fn sha384_en_leaves_p384_only() {
+    use SecureBootScheme::{V2EcdsaP256, V2EcdsaP384, V2Rsa3072};
+    let c5 = |words| secure_boot_schemes(&Words(Chip::Esp32c5, words));
+    assert_eq!(c5(vec![(1, 2, 1 << 4)]), [V2Rsa3072, V2EcdsaP256, V2EcdsaP384]);
+    assert_eq!(c5(vec![(1, 2, 1 << 4), (0, 4, 1 << 31)]), [V2EcdsaP384]);
+    // the P4 before v3.0 has no such field
+    assert_eq!(secure_boot_schemes(&Words(Chip::Esp32p4, vec![(0, 5, 1 << 19)])), [V2Rsa3072, V2EcdsaP256]);
 }
 
 #[test]

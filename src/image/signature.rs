@@ -2,9 +2,9 @@
 
 use super::{Event, Refusal, Target};
 use crate::{
-    SECTOR, SecureBootScheme,
+    Chip, SECTOR, SecureBootScheme,
     secure_boot::{
-        v1,
+        ImageDigest, KeyDigest, v1,
         v2::{self, BlockError, SignatureBlock},
     },
 };
@@ -27,8 +27,8 @@ pub enum SignaturePolicy {
 pub struct V2Policy {
     /// The scheme that the boot code was built for.
     pub scheme: SecureBootScheme,
-    /// SHA-256 digests of the keys that eFuse trusts.
-    pub trusted: [Option<[u8; 32]>; 3],
+    /// What eFuse holds of the keys that it trusts.
+    pub trusted: [Option<KeyDigest>; 3],
     /// Whether only those keys will do; before secure boot is set up, any key that signed does.
     pub enforced: bool,
 }
@@ -47,7 +47,10 @@ pub enum SignatureEvent {
     /// ESP-IDF 4.x, before enablement: the digest in eFuse is not that of the signature block.
     DigestDiffers,
     /// The arithmetic begins.
-    Verifying,
+    Verifying {
+        /// What the boot code was built for.
+        scheme: SecureBootScheme,
+    },
     /// A block was passed over.
     Block {
         /// Index of the block in the signature sector.
@@ -56,7 +59,10 @@ pub enum SignatureEvent {
         error: BlockError,
     },
     /// ESP-IDF 5.4 and later: no block is of the scheme that the boot code was built for.
-    NoBlockOfScheme,
+    NoBlockOfScheme {
+        /// That scheme.
+        scheme: SecureBootScheme,
+    },
     /// A trusted key signed the image.
     Verified,
     /// None did.
@@ -64,6 +70,11 @@ pub enum SignatureEvent {
 }
 
 impl SignaturePolicy {
+    /// Whether the image digest that is signed is SHA-384.
+    pub(super) fn is_sha384(&self) -> bool {
+        matches!(self, Self::V2(V2Policy { scheme: SecureBootScheme::V2EcdsaP384, .. }))
+    }
+
     /// Offset from the image's start where the signature begins, for an image of `image_len` bytes.
     pub fn start(&self, image_len: u32) -> u32 {
         match self {
@@ -81,18 +92,21 @@ impl SignaturePolicy {
     }
 }
 
-/// Checks the signature at flash address `at` over an image with SHA-256 `digest`. Whether a trusted key signed it.
+/// Checks the signature at flash address `at` over an image with that digest. Whether a trusted key signed it.
 pub(super) fn check<F: ReadNorFlash>(
     flash: &mut F,
     at: u32,
     policy: &SignaturePolicy,
-    digest: &[u8; 32],
+    digest: &ImageDigest,
     target: &Target,
     observer: &mut dyn FnMut(Event),
 ) -> Result<bool, Refusal> {
-    match policy {
-        SignaturePolicy::V1 { public_key } => check_v1(flash, at, public_key, digest, observer),
-        SignaturePolicy::V2(policy) => check_v2(flash, at, policy, digest, target, observer),
+    match (policy, digest) {
+        (SignaturePolicy::V1 { public_key }, ImageDigest::Sha256(digest)) => {
+            check_v1(flash, at, public_key, digest, observer)
+        }
+        (SignaturePolicy::V1 { .. }, ImageDigest::Sha384(_)) => Ok(false),
+        (SignaturePolicy::V2(policy), digest) => check_v2(flash, at, policy, digest.as_ref(), target, observer),
     }
 }
 
@@ -116,7 +130,7 @@ fn check_v2<F: ReadNorFlash>(
     flash: &mut F,
     at: u32,
     policy: &V2Policy,
-    digest: &[u8; 32],
+    digest: &[u8],
     target: &Target,
     observer: &mut dyn FnMut(Event),
 ) -> Result<bool, Refusal> {
@@ -126,20 +140,22 @@ fn check_v2<F: ReadNorFlash>(
     if !policy.enforced {
         tell(SignatureEvent::NotEnforced);
         let key = SignatureBlock::at(&sector, 0).and_then(SignatureBlock::key_digest);
-        let same = policy.trusted.iter().any(|trusted| trusted.is_some() && *trusted == key);
+        let same = key.is_some_and(|key| policy.trusted.iter().flatten().any(|trusted| trusted.is_of(&key)));
         if !target.idf.since(4, 3) && !same {
             tell(SignatureEvent::DigestDiffers);
         }
     }
-    tell(SignatureEvent::Verifying);
-    let of_scheme =
-        |index| SignatureBlock::at(&sector, index).is_some_and(|block| block.version() == version(policy.scheme));
-    if target.idf.since(5, 4) && !(0..v2::MAX_BLOCKS).any(of_scheme) {
-        tell(SignatureEvent::NoBlockOfScheme);
+    let scheme = policy.scheme;
+    tell(SignatureEvent::Verifying { scheme });
+    let blocks = usize::from(target.chip.spec().signature_blocks);
+    let of_scheme = |index| SignatureBlock::at(&sector, index).is_some_and(|block| block.version() == version(scheme));
+    // the ESP32 has one scheme and leaves all to the ROM
+    if target.idf.since(5, 4) && target.chip != Chip::Esp32 && !(0..blocks).any(of_scheme) {
+        tell(SignatureEvent::NoBlockOfScheme { scheme });
         return Ok(false);
     }
-    let trusted = |key: &[u8; 32]| !policy.enforced || policy.trusted.iter().flatten().any(|t| t == key);
-    let verdict = v2::verify_where(&sector, digest, &trusted, policy.scheme, v2::MAX_BLOCKS, &mut |index, error| {
+    let trusted = |key: &[u8; 32]| !policy.enforced || policy.trusted.iter().flatten().any(|t| t.is_of(key));
+    let verdict = v2::verify_where(&sector, digest, &trusted, &[scheme], blocks, &mut |index, error| {
         tell(SignatureEvent::Block { index: index.min(255) as u8, error });
     });
     tell(if verdict.is_ok() { SignatureEvent::Verified } else { SignatureEvent::Failed });

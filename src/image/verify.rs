@@ -4,10 +4,10 @@ use super::{
     BadDestination, CHECKSUM_SEED, Event, HASH_SIZE, HEADER_SIZE, Header, Kind, MAGIC, MAX_SEGMENTS, Refusal,
     SEGMENT_HEADER_SIZE, SegmentHeader, SegmentUse, SignaturePolicy, header, signature,
 };
-use crate::{Chip, IdfVersion, Revision, bytes};
+use crate::{Chip, IdfVersion, Revision, bytes, secure_boot::ImageDigest};
 use core::ops::Range;
 use embedded_storage::nor_flash::ReadNorFlash;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha384};
 
 /// Bytes read from flash at a time.
 const CHUNK: usize = 1024;
@@ -108,7 +108,9 @@ pub fn verify<F: ReadNorFlash>(
     rules: &Rules<'_>,
     observer: &mut dyn FnMut(Event),
 ) -> Result<Verified, Refusal> {
-    let result = Pass { flash, region, rules, observer: &mut *observer, sha: Sha256::new(), xor: CHECKSUM_SEED }.run();
+    let sha =
+        Hashes { sha256: Sha256::new(), sha384: rules.signature.filter(|p| p.is_sha384()).map(|_| Sha384::new()) };
+    let result = Pass { flash, region, rules, observer: &mut *observer, sha, xor: CHECKSUM_SEED }.run();
     if let Err(refusal) = result
         && !is_told_early(&refusal, rules)
     {
@@ -127,8 +129,35 @@ struct Pass<'a, F> {
     region: Region,
     rules: &'a Rules<'a>,
     observer: &'a mut dyn FnMut(Event),
-    sha: Sha256,
+    sha: Hashes,
     xor: u8,
+}
+
+/// The hash that images carry, and beside it the one that is signed where that is another.
+#[derive(Clone)]
+struct Hashes {
+    sha256: Sha256,
+    sha384: Option<Sha384>,
+}
+
+impl Hashes {
+    fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        if let Some(sha384) = &mut self.sha384 {
+            sha384.update(bytes);
+        }
+    }
+
+    fn sha256(&self) -> [u8; 32] {
+        self.sha256.clone().finalize().into()
+    }
+
+    fn signed(&self) -> ImageDigest {
+        match &self.sha384 {
+            Some(sha384) => ImageDigest::Sha384(sha384.clone().finalize().into()),
+            None => ImageDigest::Sha256(self.sha256()),
+        }
+    }
 }
 
 impl<F: ReadNorFlash> Pass<'_, F> {
@@ -138,7 +167,7 @@ impl<F: ReadNorFlash> Pass<'_, F> {
             return Err(Refusal::PartitionTooLarge { size });
         }
         let raw: [u8; HEADER_SIZE] = self.read(offset)?;
-        self.sha.update(raw);
+        self.sha.update(&raw);
         let header = Header::from_bytes(raw);
         self.check_header(&header)?;
 
@@ -196,7 +225,7 @@ impl<F: ReadNorFlash> Pass<'_, F> {
     /// One segment; gives the flash address behind it.
     fn segment(&mut self, index: u8, at: u32, maps: &mut Maps) -> Result<u32, Refusal> {
         let raw: [u8; SEGMENT_HEADER_SIZE] = self.read(at)?;
-        self.sha.update(raw);
+        self.sha.update(&raw);
         let SegmentHeader { load_addr, data_len: length } = SegmentHeader::from_bytes(raw);
         let flash_address = at.checked_add(SEGMENT_HEADER_SIZE as u32).ok_or(Refusal::Wrapped)?;
         if !length.is_multiple_of(4) || (length >= SIXTEEN_MB && !self.wide_map()) {
@@ -314,7 +343,7 @@ impl<F: ReadNorFlash> Pass<'_, F> {
             let len = (end.saturating_sub(at) as usize).min(CHUNK);
             let Some(piece) = buf.get_mut(..len) else { break };
             self.flash.read(at, piece).map_err(|_| Refusal::ReadFailed { address: at })?;
-            self.sha.update(&*piece);
+            self.sha.update(piece);
             self.xor = piece.iter().fold(self.xor, |x, b| x ^ b);
             at = at.saturating_add(len as u32);
         }
@@ -344,7 +373,7 @@ impl<F: ReadNorFlash> Pass<'_, F> {
         if full > self.region.size {
             return Err(Refusal::TooLong { length: full, partition: self.region.size });
         }
-        let digest: [u8; 32] = self.sha.clone().finalize().into();
+        let digest = self.sha.sha256();
         if let Some(policy) = self.rules.signature {
             self.signature(policy, image_len, stored_end)?;
         } else if hash_appended && self.checks_hash() && self.read::<32>(stored_end)? != digest {
@@ -357,7 +386,7 @@ impl<F: ReadNorFlash> Pass<'_, F> {
         (self.observer)(Event::VerifyingSignature);
         let at = self.region.offset.saturating_add(policy.start(image_len));
         self.data(hashed_to, at)?;
-        let signed: [u8; 32] = self.sha.clone().finalize().into();
+        let signed = self.sha.signed();
         if signature::check(self.flash, at, policy, &signed, self.rules.target, self.observer)? {
             return Ok(());
         }
@@ -373,10 +402,9 @@ impl<F: ReadNorFlash> Pass<'_, F> {
     fn last_hash_matches(&mut self, image_len: u32) -> Result<bool, Refusal> {
         let start = self.region.offset;
         let hash_at = start.saturating_add(image_len.saturating_sub(HASH_SIZE));
-        self.sha = Sha256::new();
+        self.sha = Hashes { sha256: Sha256::new(), sha384: None };
         self.data(start, hash_at)?;
-        let digest: [u8; 32] = self.sha.clone().finalize().into();
-        Ok(self.read::<32>(hash_at)? == digest)
+        Ok(self.read::<32>(hash_at)? == self.sha.sha256())
     }
 }
 

@@ -19,7 +19,7 @@
 //! | 808 | 4 | M' = -(n^-1) mod 2^32 | | | | | | | | |
 //! | 812 | 384 | signature | | | | | | | | |
 
-use super::{ecdsa, rsa_pss};
+use super::{KeyDigest, ecdsa, rsa_pss};
 use crate::{bytes, chip::SecureBootScheme};
 use sha2::{Digest, Sha256};
 
@@ -184,10 +184,10 @@ pub struct NotVerified;
 /// Looks for a block that vouches for an image, as the ROM does, and returns its index.
 ///
 /// - `sector`: the signature sector; blocks that lie beyond its end count as absent.
-/// - `image_digest`: hash from the image's start to the signature sector; SHA-384 (48 bytes) for P-384, else SHA-256. See
-///   [`digest_len`].
+/// - `image_digest`: [`super::ImageDigest`] from the image's start to the signature sector.
 /// - `trusted`: key digests that the eFuses hold and that are not revoked; which one matches does not matter.
-/// - `scheme`: what the device is configured for.
+/// - `schemes`: what the device takes: one in the second stage, in ROM all that it knows. Schemes that sign another
+///   length of digest than `image_digest` has never verify.
 /// - `max_blocks`: how many blocks it looks at, 1 to 3.
 /// - `observer`: told of each block that was refused, in order.
 ///
@@ -201,16 +201,16 @@ pub struct NotVerified;
 pub fn verify(
     sector: &[u8],
     image_digest: &[u8],
-    trusted: &[Option<[u8; 32]>],
-    scheme: SecureBootScheme,
+    trusted: &[Option<KeyDigest>],
+    schemes: &[SecureBootScheme],
     max_blocks: usize,
     observer: &mut dyn FnMut(usize, BlockError),
 ) -> Result<usize, NotVerified> {
-    let is_trusted = |key: &[u8; 32]| trusted.iter().flatten().any(|digest| digest == key);
-    verify_where(sector, image_digest, &is_trusted, scheme, max_blocks, observer)
+    let is_trusted = |key: &[u8; 32]| trusted.iter().flatten().any(|digest| digest.is_of(key));
+    verify_where(sector, image_digest, &is_trusted, schemes, max_blocks, observer)
 }
 
-/// [`verify`] with a rule of its own for which keys are trusted: the ESP32-C2 holds the first 16 bytes of the digest.
+/// [`verify`] with a rule of its own for which keys are trusted: before secure boot is set up, any key is.
 ///
 /// # Errors
 /// [`NotVerified`] when no block passed.
@@ -218,13 +218,13 @@ pub fn verify_where(
     sector: &[u8],
     image_digest: &[u8],
     is_trusted: &dyn Fn(&[u8; 32]) -> bool,
-    scheme: SecureBootScheme,
+    schemes: &[SecureBootScheme],
     max_blocks: usize,
     observer: &mut dyn FnMut(usize, BlockError),
 ) -> Result<usize, NotVerified> {
     let blocks = (0..max_blocks.min(MAX_BLOCKS)).map_while(|index| Some((index, SignatureBlock::at(sector, index)?)));
     for (index, block) in blocks {
-        match check(block, image_digest, is_trusted, scheme) {
+        match check(block, image_digest, is_trusted, schemes) {
             Ok(()) => return Ok(index),
             Err(error) => observer(index, error),
         }
@@ -237,7 +237,7 @@ fn check(
     block: SignatureBlock<'_>,
     image_digest: &[u8],
     is_trusted: &dyn Fn(&[u8; 32]) -> bool,
-    scheme: SecureBootScheme,
+    schemes: &[SecureBootScheme],
 ) -> Result<(), BlockError> {
     let (found, stored, computed) = (block.magic(), block.stored_crc(), block.computed_crc());
     if found != MAGIC {
@@ -246,9 +246,9 @@ fn check(
     if stored != computed {
         return Err(BlockError::BadCrc { stored, computed });
     }
-    if block.scheme() != Some(scheme) {
+    let Some(scheme) = block.scheme().filter(|scheme| schemes.contains(scheme)) else {
         return Err(BlockError::UnknownVersion { version: block.version(), curve: block.curve() });
-    }
+    };
     if !can_verify(scheme) {
         return Err(BlockError::Unsupported { scheme });
     }

@@ -239,7 +239,7 @@ fn esptool() {
         ),
         (
             "esptool --chip esp32 --flash flash.bin write-flash --encrypt 0x10001 app.bin",
-            "'app.bin' address 0x10001 is not 32 byte aligned",
+            "'app.bin' (address 0x10001) is not 32 byte aligned",
         ),
         (
             "esptool --chip esp32 --flash flash.bin --efuses odd.bin write-flash 0x10000 app.bin",

@@ -8,7 +8,7 @@ use dryburn::{
     ota::{Either, Encrypted, EncryptedFlash, Plain, Updater},
     otadata::{self, Entry},
     partition::{self, PartitionType, Subtype},
-    secure_boot::sign::SigningKey,
+    secure_boot::{KeyDigest, sign::SigningKey},
 };
 use dryburn_sim::{
     app::dryburn::{App, policy, slots},
@@ -65,7 +65,7 @@ impl Kind {
             efuses.burn(security::key_block_number(self.chip, 1), &words);
             efuses.burn_field("KEY_PURPOSE_1", 9).unwrap();
             efuses.burn_field("SECURE_BOOT_EN", 1).unwrap();
-            assert_eq!(security::secure_boot_digests(&efuses)[0], Some(digest));
+            assert_eq!(security::secure_boot_digests(&efuses)[0], Some(KeyDigest::Whole(digest)));
         }
         let unit = EncryptionUnit::at_reset(&efuses);
         let mut flash = Flash::new(0x10_0000).unwrap();
@@ -116,8 +116,11 @@ fn key(name: &'static str) -> SigningKey {
     SigningKey::from_pem(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Signature blocks by key and digest: each is made once.
-static BLOCKS: Mutex<BTreeMap<(&str, [u8; 32]), Vec<u8>>> = Mutex::new(BTreeMap::new());
+/// Name of a key, and what it signed.
+type Signed = (&'static str, [u8; 32]);
+
+/// Signature blocks: each is made once.
+static BLOCKS: Mutex<BTreeMap<Signed, Vec<u8>>> = Mutex::new(BTreeMap::new());
 
 /// The image with a signature sector by the vectors' key `name`.
 pub fn sign(image: &[u8], name: &'static str) -> Vec<u8> {

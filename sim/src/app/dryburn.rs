@@ -4,17 +4,17 @@
 //! what the eFuses and the bootloader ask of an app, and the slot that it runs from.
 
 use crate::{
-    bootloader::Build,
+    bootloader::{Build, app_signature},
     bus::EncryptionUnit,
     device::{Device, PowerCycle},
     event::Outcome,
     flash::{Flash, FlashError},
 };
 use dryburn::{
-    SECTOR, SecureBootScheme,
+    SECTOR,
     boot::{Options, Slot, Slots},
     efuse::security,
-    image::{Region, SignaturePolicy, Target, V2Policy},
+    image::{Region, Target},
     ota::{Either, Encrypted, EncryptedFlash, LayoutError, Plain, Policy, Updater},
     partition::{self, ApplicationTableError},
 };
@@ -139,17 +139,6 @@ pub fn policy(device: &Device) -> Policy {
         rollback: device.config.is_set("BOOTLOADER_APP_ROLLBACK_ENABLE"),
         anti_rollback: anti_rollback.then(|| security::secure_version(efuses)),
     };
-    Policy { target, signature: signature_policy(device), boot }
-}
-
-/// Whose signature an app must carry: that of a key in eFuse, or of the key that the bootloader was built with.
-fn signature_policy(device: &Device) -> Option<SignaturePolicy> {
-    if device.config.secure_boot_v1() {
-        let public_key = device.config.verification_key.unwrap_or([0; 64]);
-        return Some(SignaturePolicy::V1 { public_key });
-    }
-    let trusted = security::secure_boot_digests(&device.efuses);
-    let enforced = security::secure_boot_v2_enabled(&device.efuses);
-    let policy = V2Policy { scheme: SecureBootScheme::V2Rsa3072, trusted, enforced };
-    device.config.secure_boot_v2().then_some(SignaturePolicy::V2(policy))
+    let signature = app_signature(&device.config, efuses, target.idf);
+    Policy { target, signature, boot }
 }

@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     device::{Device, PowerCycle},
     event::{Event as Any, Outcome},
+    fault::{Power, PoweredEfuses, PoweredFlash},
     flash::FlashError,
 };
 use dryburn::{
@@ -184,9 +185,10 @@ impl App<'_> {
                 told.push(Any::App(Event::Image(event)));
             }
         };
+        let power = Power::steady();
         let verdict = Bootloader {
-            flash: &mut self.device.flash,
-            efuses: &mut self.device.efuses,
+            flash: &mut PoweredFlash::new(&mut self.device.flash, &power),
+            efuses: &mut PoweredEfuses::new(&mut self.device.efuses, &power),
             unit: &self.unit,
             config: &self.config,
             build: &self.build,
@@ -205,9 +207,10 @@ impl App<'_> {
         let region = self.running.region();
         let events = &mut self.events;
         let mut observer = |event| events.push(event);
-        Bootloader {
-            flash: &mut self.device.flash,
-            efuses: &mut self.device.efuses,
+        let power = Power::steady();
+        let raised = Bootloader {
+            flash: &mut PoweredFlash::new(&mut self.device.flash, &power),
+            efuses: &mut PoweredEfuses::new(&mut self.device.efuses, &power),
             unit: &self.unit,
             config: &self.config,
             build: &self.build,
@@ -215,6 +218,7 @@ impl App<'_> {
             observer: &mut observer,
         }
         .raise_secure_version(Some(region));
+        debug_assert!(raised.is_ok(), "the power is steady");
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     efuse_driver::{Batch, Event as E},
     security::Event as S,
 };
-use crate::bus::CpuView;
+use crate::{bus::CpuView, fault::PowerLost};
 use dryburn::{
     boot,
     efuse::{self, security},
@@ -58,15 +58,15 @@ impl Bootloader<'_> {
     }
 
     /// Raises the counter to the version of the app in `region`.
-    pub(crate) fn raise_secure_version(&mut self, region: Option<Region>) {
-        let Some(version) = self.app_version_number(region) else { return };
+    pub(crate) fn raise_secure_version(&mut self, region: Option<Region>) -> Result<(), PowerLost> {
+        let Some(version) = self.app_version_number(region) else { return Ok(()) };
         let (burned, most) = (self.secure_version(), self.secure_version_bits());
         if version <= burned {
-            return;
+            return Ok(());
         }
         if version > most {
             self.security(S::AntiRollbackTooLarge { most, version });
-            return;
+            return Ok(());
         }
         let ones = |n: u32| 1u64.checked_shl(n).map_or(u64::MAX, |bit| bit - 1) as u32;
         let bits = ones(version) & !ones(burned);
@@ -78,8 +78,9 @@ impl Bootloader<'_> {
         } else {
             let mut batch = Batch::new(self.efuses, self.build.idf);
             batch.stage(self.efuses, "SECURE_VERSION", bits);
-            self.commit(batch);
+            self.commit(batch)?;
         }
         self.security(S::AntiRollbackRaised { version });
+        Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! ESP-IDF's eFuse driver as the bootloader uses it: bits are staged, then burned block by block, the highest first, so
 //! that protections and the crypt counter, which lie in BLOCK0, come last. Behaviour sheet §8.2, security-builds sheet.
 
-use crate::efuse::Efuses;
+use crate::{
+    efuse::Efuses,
+    fault::{PowerLost, PoweredEfuses},
+};
 use dryburn::{
     IdfVersion,
     efuse::{self, Efuse, Field},
@@ -134,29 +137,32 @@ impl Batch {
     }
 
     /// Burns what is staged. Whether every block holds it afterwards.
-    pub fn commit(mut self, efuses: &mut Efuses, tell: &mut dyn FnMut(Event)) -> bool {
+    ///
+    /// # Errors
+    /// Power fails.
+    pub fn commit(mut self, efuses: &mut PoweredEfuses<'_>, tell: &mut dyn FnMut(Event)) -> Result<bool, PowerLost> {
         // ESP-IDF 6.1 holds WR_DIS back until everything else is burned
         let deferred = match self.staged.first_mut() {
             Some(words) if self.idf.since(6, 1) => std::mem::take(&mut words[0]),
             _ => 0,
         };
-        let ok = self.pass(efuses, tell);
+        let ok = self.pass(efuses, tell)?;
         if !ok {
             tell(Event::WrittenIncorrectly);
         }
         if deferred == 0 {
-            return ok;
+            return Ok(ok);
         }
         if !ok {
             tell(Event::WriteProtectionHeldBack { bits: deferred });
-            return false;
+            return Ok(false);
         }
         let mut second = Self::new(efuses, self.idf);
         second.staged[0][0] = deferred;
         second.pass(efuses, tell)
     }
 
-    fn pass(&self, efuses: &mut Efuses, tell: &mut dyn FnMut(Event)) -> bool {
+    fn pass(&self, efuses: &mut PoweredEfuses<'_>, tell: &mut dyn FnMut(Event)) -> Result<bool, PowerLost> {
         let mut ok = true;
         for (block, words) in self.staged.iter().enumerate().rev().filter(|(_, words)| **words != [0; 8]) {
             let number = block as u8;
@@ -164,19 +170,22 @@ impl Batch {
                 tell(Event::BurnSkipped { block: number });
                 continue;
             }
-            ok = (1..=3).any(|attempt| {
+            ok = false;
+            for attempt in 1..=3 {
                 tell(Event::Burn { block: number });
-                efuses.burn(block, words);
+                efuses.burn(block, words)?;
                 let read: Words = std::array::from_fn(|w| efuses.read_word(block, w));
-                let holds = words.iter().zip(&read).all(|(staged, read)| staged & !read == 0);
-                tell(if holds {
+                ok = words.iter().zip(&read).all(|(staged, read)| staged & !read == 0);
+                tell(if ok {
                     Event::BurnOk { block: number, exact: read == *words }
                 } else {
                     Event::BurnFailed { block: number, attempt }
                 });
-                holds
-            });
+                if ok {
+                    break;
+                }
+            }
         }
-        ok
+        Ok(ok)
     }
 }

@@ -1,23 +1,23 @@
-//! First-boot enablement of flash encryption: key and features in one batch, flash in place, crypt counter last.
+//! First-boot enablement of flash encryption: key and features in one batch (`flash_key`), flash in place, crypt counter last.
 //! Behaviour sheet §3.2-3.3, security-builds sheet §2 (16-22).
 
 use super::{
-    Bootloader, Event,
+    Bootloader, Event, Halt,
     efuse_driver::{Batch, Event as E},
-    security::{Event as S, Feature},
+    security::Event as S,
 };
+use crate::fault::PowerLost;
 use dryburn::{
-    Chip, SECTOR,
-    efuse::{self, KeyPurpose, security},
+    SECTOR,
+    efuse::security,
     flash_encryption::FlashCipher,
     image::{Kind, Region},
     partition::{self, Entry},
 };
-use rand_chacha::rand_core::Rng;
 
 /// ESP-IDF error codes that are printed.
 pub(super) const ESP_FAIL: i32 = -1;
-const INVALID_STATE: i32 = 0x103;
+pub(super) const INVALID_STATE: i32 = 0x103;
 const NOT_FOUND: i32 = 0x105;
 const FLASH_OP_FAIL: i32 = 0x6001;
 pub(super) const NOT_ENOUGH_KEY_BLOCKS: i32 = 0x1605;
@@ -34,194 +34,73 @@ pub(super) enum Next {
 }
 
 impl Bootloader<'_> {
-    pub(super) fn enable_flash_encryption(&mut self) -> Next {
+    pub(super) fn enable_flash_encryption(&mut self) -> Result<Next, PowerLost> {
         self.security(S::CheckingFlashEncryption);
         let count = security::crypt_count(self.efuses);
         let frozen = security::crypt_count_write_protected(self.efuses);
         if count.enabled() {
             let left = if frozen { 0 } else { count.plaintext_flashes_left() };
             self.security(S::FlashEncryptionOn { left });
-            return Next::HandOver;
+            return Ok(Next::HandOver);
         }
         if frozen {
             self.security(S::CountWriteProtected { ones: count.value.count_ones() as u8 });
-            return Next::Refuse;
+            return Ok(Next::Refuse);
         }
         if count.value == 0
-            && let Err(code) = self.flash_key_and_features()
+            && let Err(halt) = self.flash_key_and_features()
         {
+            let code = halt.code()?;
             self.security(S::FlashKeyFailed { code });
-            return Next::Refuse;
+            return Ok(Next::Refuse);
         }
-        if let Err(code) = self.encrypt_flash() {
-            self.security(S::EncryptingFailed { code });
-            return Next::Refuse;
-        }
-        if !self.burn_crypt_count() {
-            self.security(S::EnablingFailed { code: ESP_FAIL });
-            return Next::Refuse;
-        }
-        self.security(S::FlashEncryptionCompleted);
-        Next::Reset
+        self.encrypt_and_enable()
     }
 
-    fn is_release(&self) -> bool {
+    /// The flash in place, then the crypt counter.
+    pub(super) fn encrypt_and_enable(&mut self) -> Result<Next, PowerLost> {
+        if let Err(halt) = self.encrypt_flash() {
+            let code = halt.code()?;
+            self.security(S::EncryptingFailed { code });
+            return Ok(Next::Refuse);
+        }
+        if !self.burn_crypt_count()? {
+            self.security(S::EnablingFailed { code: ESP_FAIL });
+            return Ok(Next::Refuse);
+        }
+        self.security(S::FlashEncryptionCompleted);
+        Ok(Next::Reset)
+    }
+
+    pub(super) fn is_release(&self) -> bool {
         self.config.is_set("SECURE_FLASH_ENCRYPTION_MODE_RELEASE")
     }
 
-    fn flash_key_and_features(&mut self) -> Result<(), i32> {
+    fn flash_key_and_features(&mut self) -> Result<(), Halt> {
         self.driver(E::BatchBegins);
         let mut batch = Batch::new(self.efuses, self.build.idf);
-        if let Err(code) = self.stage_flash_key(&mut batch) {
+        if let Err(code) = self.stage_flash_key_and_features(&mut batch) {
             self.driver(E::BatchCancelled);
-            return Err(code);
+            return Err(code.into());
         }
-        self.stage_features(&mut batch);
-        if self.config.secure_boot_v2() && !self.config.is_set("SECURE_BOOT_V2_ALLOW_EFUSE_RD_DIS") {
-            batch.stage_write_protection(self.efuses, "RD_DIS");
-        }
-        let burned = self.commit(batch);
+        let burned = self.commit(batch)?;
         self.driver(E::BatchCommitted);
         if !burned {
             self.security(S::FlashKeyBurnFailed);
-            return Err(ESP_FAIL);
+            return Err(ESP_FAIL.into());
         }
         Ok(())
-    }
-
-    fn stage_flash_key(&mut self, batch: &mut Batch) -> Result<(), i32> {
-        let blocks = self.flash_key_blocks();
-        if blocks.is_empty() {
-            self.security(S::GeneratingKey);
-            return self.stage_new_flash_key(batch);
-        }
-        let protected =
-            |name: &str| security::write_protected(self.efuses, name) && security::read_protected(self.efuses, name);
-        let purpose_frozen = |key: u8| {
-            self.chip() == Chip::Esp32 || security::write_protected(self.efuses, &format!("KEY_PURPOSE_{key}"))
-        };
-        if !blocks.iter().all(|key| protected(&self.key_block_name(*key)) && purpose_frozen(*key)) {
-            self.security(S::InvalidKeyState);
-            return Err(INVALID_STATE);
-        }
-        self.security(S::UsingPreloadedKey);
-        self.stage_crypt_config(batch);
-        Ok(())
-    }
-
-    /// Key blocks that hold a flash encryption key already.
-    fn flash_key_blocks(&self) -> Vec<u8> {
-        if self.chip() == Chip::Esp32 {
-            let used = self.efuses.raw_block(1) != [0; 32]
-                || security::write_protected(self.efuses, "BLOCK1")
-                || security::read_protected(self.efuses, "BLOCK1");
-            return if used { vec![0] } else { vec![] };
-        }
-        let purposes = [KeyPurpose::XtsAes128Key, KeyPurpose::XtsAes256Key1, KeyPurpose::XtsAes256Key2];
-        purposes.into_iter().filter_map(|purpose| security::key_block_with(self.efuses, purpose)).collect()
-    }
-
-    fn key_block_name(&self, key: u8) -> String {
-        if self.chip() == Chip::Esp32 { "BLOCK1".into() } else { format!("BLOCK_KEY{key}") }
-    }
-
-    fn stage_new_flash_key(&mut self, batch: &mut Batch) -> Result<(), i32> {
-        let mut key = [0; 32];
-        self.rng.fill_bytes(&mut key);
-        if self.chip() == Chip::Esp32 {
-            self.driver(E::WritingKey { key: 0, purpose: 2 });
-            batch.stage_block(1, &key);
-            batch.stage_read_protection(self.efuses, "BLOCK1");
-            batch.stage_write_protection(self.efuses, "BLOCK1");
-            self.stage_crypt_config(batch);
-            return Ok(());
-        }
-        let Some(free) = self.free_key_blocks().first().copied() else {
-            self.driver(E::NoKeyBlock { required: 1, left: 0 });
-            self.security(S::NotEnoughKeyBlocks);
-            return Err(NOT_ENOUGH_KEY_BLOCKS);
-        };
-        self.stage_key(batch, free, KeyPurpose::XtsAes128Key, &key);
-        batch.stage_read_protection(self.efuses, &format!("BLOCK_KEY{free}"));
-        Ok(())
-    }
-
-    /// Stages a key with its purpose, both write-protected, as `esp_efuse_write_key` does.
-    pub(super) fn stage_key(&mut self, batch: &mut Batch, key: u8, purpose: KeyPurpose, bytes: &[u8; 32]) {
-        let value = purpose.value();
-        self.driver(E::WritingKey { key, purpose: value });
-        batch.stage_block(security::key_block_number(self.chip(), key), bytes);
-        batch.stage_write_protection(self.efuses, &format!("BLOCK_KEY{key}"));
-        batch.stage(self.efuses, &format!("KEY_PURPOSE_{key}"), value.into());
-        batch.stage_write_protection(self.efuses, &format!("KEY_PURPOSE_{key}"));
-    }
-
-    /// Key blocks that nobody has used: empty, without purpose, without protection.
-    pub(super) fn free_key_blocks(&self) -> Vec<u8> {
-        let chip = self.chip();
-        (0..security::key_blocks(chip))
-            .filter(|key| {
-                let name = format!("BLOCK_KEY{key}");
-                efuse::read_block(self.efuses, security::key_block_number(chip, *key)) == [0; 32]
-                    && security::key_purpose(self.efuses, *key) == Some(0)
-                    && !security::write_protected(self.efuses, &name)
-                    && !security::read_protected(self.efuses, &name)
-                    && !security::write_protected(self.efuses, &format!("KEY_PURPOSE_{key}"))
-            })
-            .collect()
-    }
-
-    fn stage_crypt_config(&mut self, batch: &mut Batch) {
-        if self.chip() != Chip::Esp32 {
-            return;
-        }
-        match efuse::read(self.efuses, "FLASH_CRYPT_CONFIG") {
-            0 => {
-                self.security(S::SettingCryptConfig);
-                batch.stage(self.efuses, "FLASH_CRYPT_CONFIG", 0xF);
-            }
-            0xF => self.security(S::SettingCryptConfig),
-            found => self.security(S::CryptConfigDiffers { found: found as u8 }),
-        }
-    }
-
-    fn stage_features(&mut self, batch: &mut Batch) {
-        let release = self.is_release();
-        let esp32 = self.chip() == Chip::Esp32;
-        let features: &[(Feature, bool, &[&str])] = &[
-            (Feature::DownloadEncryption, release, &["DISABLE_DL_ENCRYPT", "DIS_DOWNLOAD_MANUAL_ENCRYPT"]),
-            (Feature::DownloadDecryption, true, &["DISABLE_DL_DECRYPT"]),
-            (Feature::DownloadCache, true, &["DISABLE_DL_CACHE", "DIS_DOWNLOAD_ICACHE", "DIS_DOWNLOAD_DCACHE"]),
-            (Feature::Jtag, true, &["JTAG_DISABLE", "DIS_PAD_JTAG", "DIS_USB_JTAG"]),
-            (Feature::Basic, true, &["CONSOLE_DEBUG_DISABLE"]),
-        ];
-        for (feature, burned, names) in features {
-            if !esp32 && matches!(feature, Feature::DownloadDecryption | Feature::Basic) {
-                continue;
-            }
-            self.security(S::Feature { feature: *feature, burned: *burned });
-            for name in names.iter().filter(|_| *burned) {
-                batch.stage(self.efuses, name, 1);
-            }
-        }
-        if !esp32 {
-            batch.stage(self.efuses, "DIS_DIRECT_BOOT", 1);
-        }
-        // development mode skips this (security-builds sheet D3)
-        if release {
-            batch.stage_write_protection(self.efuses, if esp32 { "DIS_CACHE" } else { "DIS_ICACHE" });
-        }
     }
 
     /// Encrypts everything in place with the key that is burned; nothing decrypts it before the counter is burned.
-    fn encrypt_flash(&mut self) -> Result<(), i32> {
+    fn encrypt_flash(&mut self) -> Result<(), Halt> {
         let cipher = FlashCipher::new(&self.efuses.flash_key());
         let table_at = self.config.partition_table_offset();
         let base = self.chip().spec().bootloader_offset;
         let region = Region { offset: base, size: table_at.saturating_sub(base) };
         let Ok(length) = self.verified_length(region, Kind::Bootloader) else {
             self.security(S::NoBootloader);
-            return Err(NOT_FOUND);
+            return Err(NOT_FOUND.into());
         };
         self.encrypt(&cipher, base, length)?;
         if self.config.secure_boot_v1() {
@@ -235,7 +114,7 @@ impl Bootloader<'_> {
         let verdict = read.ok().and_then(|()| partition::verify(&table, self.build.flash_size).ok());
         let Some(verified) = verdict else {
             self.security(S::TableUnreadable);
-            return Err(INVALID_STATE);
+            return Err(INVALID_STATE.into());
         };
         self.encrypt(&cipher, table_at, SECTOR)?;
         self.security(S::TableEncrypted);
@@ -261,21 +140,21 @@ impl Bootloader<'_> {
         partition::is_encrypted_with_flash_encryption(entry).then_some(entry.size)
     }
 
-    fn encrypt(&mut self, cipher: &FlashCipher, offset: u32, length: u32) -> Result<(), i32> {
+    fn encrypt(&mut self, cipher: &FlashCipher, offset: u32, length: u32) -> Result<(), Halt> {
         let end = offset.saturating_add(length);
         let mut at = offset;
         let mut sector = [0; SECTOR as usize];
         while at < end {
             self.flash.read(at, &mut sector).map_err(|_| FLASH_OP_FAIL)?;
-            self.flash.erase_sector(at).map_err(|_| FLASH_OP_FAIL)?;
+            self.flash.erase_sector(at).map_err(|fault| Halt::of(fault, FLASH_OP_FAIL))?;
             cipher.encrypt(at, &mut sector).map_err(|_| FLASH_OP_FAIL)?;
-            self.flash.program(at, &sector).map_err(|_| FLASH_OP_FAIL)?;
+            self.flash.program(at, &sector).map_err(|fault| Halt::of(fault, FLASH_OP_FAIL))?;
             at = at.saturating_add(SECTOR);
         }
         Ok(())
     }
 
-    fn burn_crypt_count(&mut self) -> bool {
+    fn burn_crypt_count(&mut self) -> Result<bool, PowerLost> {
         let count = security::crypt_count(self.efuses);
         let all = (1u32 << count.bits) - 1;
         let value = if self.is_release() {
@@ -291,7 +170,7 @@ impl Bootloader<'_> {
         self.commit(batch)
     }
 
-    pub(super) fn commit(&mut self, batch: Batch) -> bool {
+    pub(super) fn commit(&mut self, batch: Batch) -> Result<bool, PowerLost> {
         let observer = &mut *self.observer;
         batch.commit(self.efuses, &mut |event| observer(crate::event::Event::Bootloader(Event::Efuse(event))))
     }

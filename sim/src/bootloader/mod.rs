@@ -6,26 +6,29 @@ mod build;
 pub mod efuse_driver;
 mod event;
 mod flash_encryption;
+mod flash_key;
+mod one_key_block;
+mod policy;
 mod secure_boot;
 mod secure_boot_v1;
 pub mod security;
 
 pub use build::Build;
 pub use event::{Event, Row, TableRefusal};
+pub(crate) use policy::app_signature;
 pub(crate) use secure_boot_v1::digest as v1_digest;
 
 use crate::{
     bus::EncryptionUnit,
     config::Config,
-    efuse::Efuses,
     event::{Event as Any, Outcome},
-    flash::Flash,
+    fault::{Fault, PowerLost, PoweredEfuses, PoweredFlash},
 };
 use dryburn::{
     Chip, SecureBootScheme,
     boot::{self, Choice, Options, Slot, Slots},
     efuse::security as fuses,
-    image::{self, Header, Kind, Purpose, Region, Rules, SignaturePolicy, Target, V2Policy, Verified},
+    image::{self, Header, Kind, Purpose, Region, Rules, SignaturePolicy, Target, Verified},
     otadata::{self, Entry},
     partition,
 };
@@ -39,9 +42,9 @@ const TABLE_SIZE: usize = 0xC00;
 /// The second stage at work on one board, for one boot.
 pub struct Bootloader<'a> {
     /// The board's flash; otadata may be written.
-    pub flash: &'a mut Flash,
+    pub flash: &'a mut PoweredFlash<'a>,
     /// The board's eFuses; first-boot enablement burns some.
-    pub efuses: &'a mut Efuses,
+    pub efuses: &'a mut PoweredEfuses<'a>,
     /// The encryption unit as it was set up at reset.
     pub unit: &'a EncryptionUnit,
     /// How the bootloader was built.
@@ -54,15 +57,66 @@ pub struct Bootloader<'a> {
     pub observer: &'a mut dyn FnMut(Any),
 }
 
-/// The bootloader resets the chip.
-struct Reset;
+/// Why the bootloader ends without an app.
+enum Stop {
+    /// It resets the chip.
+    Reset,
+    /// There is no power.
+    PowerLost,
+}
+
+impl From<PowerLost> for Stop {
+    fn from(_: PowerLost) -> Self {
+        Self::PowerLost
+    }
+}
+
+/// Why a step of first-boot enablement ends early.
+#[derive(Clone, Copy)]
+enum Halt {
+    /// It fails with this ESP-IDF error code.
+    Code(i32),
+    /// There is no power.
+    PowerLost,
+}
+
+impl From<i32> for Halt {
+    fn from(code: i32) -> Self {
+        Self::Code(code)
+    }
+}
+
+impl From<PowerLost> for Halt {
+    fn from(_: PowerLost) -> Self {
+        Self::PowerLost
+    }
+}
+
+impl Halt {
+    /// A write that fails gives ESP-IDF's `code`, unless power failed.
+    fn of(fault: Fault, code: i32) -> Self {
+        match fault {
+            Fault::Flash(_) => Self::Code(code),
+            Fault::Power(PowerLost) => Self::PowerLost,
+        }
+    }
+
+    /// The code, which a caller deals with; without power there is nobody to do so.
+    fn code(self) -> Result<i32, PowerLost> {
+        match self {
+            Self::Code(code) => Ok(code),
+            Self::PowerLost => Err(PowerLost),
+        }
+    }
+}
 
 impl Bootloader<'_> {
     /// Runs until an app starts or the chip is reset.
     pub fn run(&mut self) -> Outcome {
         match self.stages() {
             Ok(outcome) => outcome,
-            Err(Reset) => Outcome::Reset,
+            Err(Stop::Reset) => Outcome::Reset,
+            Err(Stop::PowerLost) => Outcome::PowerLost,
         }
     }
 
@@ -93,7 +147,7 @@ impl Bootloader<'_> {
         }
     }
 
-    fn stages(&mut self) -> Result<Outcome, Reset> {
+    fn stages(&mut self) -> Result<Outcome, Stop> {
         self.start_up()?;
         let slots = self.partition_table()?;
         let choice = self.choose(&slots)?;
@@ -101,7 +155,7 @@ impl Bootloader<'_> {
     }
 
     /// Banner, chip check and flash set-up; everything here follows the bootloader's own header.
-    fn start_up(&mut self) -> Result<(), Reset> {
+    fn start_up(&mut self) -> Result<(), Stop> {
         let target = self.target();
         self.tell(Event::Banner {
             idf: self.build.idf_text.clone(),
@@ -110,7 +164,7 @@ impl Bootloader<'_> {
         });
         let mut raw = [0; image::HEADER_SIZE];
         let at = target.chip.spec().bootloader_offset;
-        self.unit.view(self.flash).fill(at, &mut raw).map_err(|_| Reset)?;
+        self.unit.view(self.flash).fill(at, &mut raw).map_err(|_| Stop::Reset)?;
         let header = Header::from_bytes(raw);
         self.tell(Event::ChipRevision { revision: target.revision, block: target.block_revision });
         self.check_own_header(&header, &target)?;
@@ -121,7 +175,7 @@ impl Bootloader<'_> {
         Ok(())
     }
 
-    fn check_own_header(&mut self, header: &Header, target: &Target) -> Result<(), Reset> {
+    fn check_own_header(&mut self, header: &Header, target: &Target) -> Result<(), Stop> {
         let observer = &mut *self.observer;
         let mut told = false;
         image::check_chip(header, Kind::Bootloader, target, &mut |e| {
@@ -132,11 +186,11 @@ impl Bootloader<'_> {
             if !told {
                 self.tell(Event::Image(image::Event::Refused(refusal)));
             }
-            Reset
+            Stop::Reset
         })
     }
 
-    fn partition_table(&mut self) -> Result<Slots, Reset> {
+    fn partition_table(&mut self) -> Result<Slots, Stop> {
         let mut table = [0; TABLE_SIZE];
         let at = self.config.partition_table_offset();
         let read = self.unit.view(self.flash).fill(at, &mut table);
@@ -147,7 +201,7 @@ impl Bootloader<'_> {
             Ok(verified) => verified,
             Err(error) => {
                 self.tell(Event::Table { error });
-                return Err(Reset);
+                return Err(Stop::Reset);
             }
         };
         let mut slots = Slots::default();
@@ -167,7 +221,7 @@ impl Bootloader<'_> {
         Ok(slots)
     }
 
-    fn choose(&mut self, slots: &Slots) -> Result<Choice, Reset> {
+    fn choose(&mut self, slots: &Slots) -> Result<Choice, Stop> {
         let entries = match slots.otadata {
             Some(region) if region.offset != 0 => Some(self.otadata(region)?),
             _ => None,
@@ -182,38 +236,40 @@ impl Bootloader<'_> {
         let choice = boot::choose(slots, entries, &options, &mut version, &mut |e| tell(Event::Boot(e)));
         for (sector, entry) in choice.rewrite.iter().enumerate() {
             if let (Some(entry), Some(region)) = (entry, slots.otadata) {
-                self.write_otadata(region, sector, entry);
+                self.write_otadata(region, sector, entry)?;
             }
         }
         if let Some(slot) = choice.raise_secure_version {
-            self.raise_secure_version(slots.region(Slot::Ota(slot)));
+            self.raise_secure_version(slots.region(Slot::Ota(slot)))?;
         }
         Ok(choice)
     }
 
-    fn otadata(&mut self, region: Region) -> Result<[Entry; 2], Reset> {
+    fn otadata(&mut self, region: Region) -> Result<[Entry; 2], Stop> {
         if region.size < otadata::PARTITION_SIZE {
             self.tell(Event::Boot(boot::Event::OtadataTooSmall { size: region.size }));
-            return Err(Reset);
+            return Err(Stop::Reset);
         }
         let view = self.unit.view(self.flash);
         let entry = |sector: u32| {
             let mut raw = [0; otadata::ENTRY_SIZE];
-            view.fill(region.offset.saturating_add(sector * dryburn::SECTOR), &mut raw).map_err(|_| Reset)?;
-            Ok(Entry::from_bytes(raw))
+            view.fill(region.offset.saturating_add(sector * dryburn::SECTOR), &mut raw).map_err(|_| Stop::Reset)?;
+            Ok::<_, Stop>(Entry::from_bytes(raw))
         };
         Ok([entry(0)?, entry(1)?])
     }
 
     /// Erases the sector and writes the 32 bytes, as the bootloader does; a failure is only logged there.
-    fn write_otadata(&mut self, region: Region, sector: usize, entry: &Entry) {
+    fn write_otadata(&mut self, region: Region, sector: usize, entry: &Entry) -> Result<(), PowerLost> {
         let at = region.offset.saturating_add(sector as u32 * dryburn::SECTOR);
-        if self.flash.erase_sector(at & !(dryburn::SECTOR - 1)).is_ok() {
-            let _ = self.unit.program(self.flash, at, &entry.to_bytes());
+        let erased = self.flash.erase_sector(at & !(dryburn::SECTOR - 1));
+        match erased.and_then(|()| self.unit.program(self.flash, at, &entry.to_bytes())) {
+            Err(Fault::Power(lost)) => Err(lost),
+            Err(Fault::Flash(_)) | Ok(()) => Ok(()),
         }
     }
 
-    fn try_slots(&mut self, slots: &Slots, choice: &Choice) -> Result<Outcome, Reset> {
+    fn try_slots(&mut self, slots: &Slots, choice: &Choice) -> Result<Outcome, Stop> {
         for slot in boot::attempts(choice.start, slots.app_count) {
             let region = slots.region(slot);
             if slot == Slot::Test && !self.secure_version_allows(region) {
@@ -228,7 +284,7 @@ impl Bootloader<'_> {
             }
         }
         self.tell(Event::Boot(boot::Event::NothingBootable));
-        Err(Reset)
+        Err(Stop::Reset)
     }
 
     /// Verifies and starts the app in one slot; `None` when it is given up.
@@ -238,7 +294,7 @@ impl Bootloader<'_> {
         choice: &Choice,
         slot: Slot,
         region: Region,
-    ) -> Result<Option<Outcome>, Reset> {
+    ) -> Result<Option<Outcome>, Stop> {
         if slot != Slot::Test && !self.secure_version_allows(Some(region)) {
             return Ok(None);
         }
@@ -250,28 +306,33 @@ impl Bootloader<'_> {
         if choice.initial_contents
             && let (Some(entry), Some(otadata)) = (boot::first_entry(slot), slots.otadata)
         {
-            self.write_otadata(otadata, 0, &entry);
+            self.write_otadata(otadata, 0, &entry)?;
             self.tell(Event::Boot(boot::Event::OtadataWritten { ota_seq: entry.ota_seq() }));
             if self.config.is_set("BOOTLOADER_APP_ANTI_ROLLBACK") {
-                self.raise_secure_version(Some(region));
+                self.raise_secure_version(Some(region))?;
             }
         }
-        if self.config.secure_boot_v2() && self.enable_secure_boot(region).is_err() {
+        let together = self.burns_together();
+        if self.config.secure_boot_v2() && !together && self.enable_secure_boot(region)?.is_err() {
             return Ok(None);
         }
-        if self.config.secure_boot_v1() && self.prepare_secure_boot_v1().is_err() {
+        if self.config.secure_boot_v1() && self.prepare_secure_boot_v1()?.is_err() {
             return Ok(None);
         }
-        let next = if self.config.flash_encryption() { self.enable_flash_encryption() } else { Next::HandOver };
+        let next = match self.config.flash_encryption() {
+            _ if together => self.enable_together(region)?,
+            true => self.enable_flash_encryption()?,
+            false => Next::HandOver,
+        };
         if next == Next::Refuse {
             return Ok(None);
         }
-        if self.config.secure_boot_v1() && self.enable_secure_boot_v1().is_err() {
-            return Err(Reset);
+        if self.config.secure_boot_v1() && self.enable_secure_boot_v1()?.is_err() {
+            return Err(Stop::Reset);
         }
         if next == Next::Reset {
             self.security(security::Event::ResettingEncrypted);
-            return Err(Reset);
+            return Err(Stop::Reset);
         }
         Ok(Some(self.hand_over(slot, region, &verified)))
     }
@@ -309,23 +370,15 @@ impl Bootloader<'_> {
         image::verify(&mut self.unit.view(self.flash), region, &rules, &mut |_| {}).ok().map(|v| v.length)
     }
 
-    /// Whose signature apps must carry: only a bootloader that was built with secure boot asks.
+    /// What Secure Boot v2 was built with.
+    fn scheme(&self) -> SecureBootScheme {
+        self.config.secure_boot_v2_scheme(self.chip(), fuses::chip_revision(&*self.efuses))
+    }
+
+    /// Whose signature an image must carry. The bootloader's own digest of Secure Boot v1 is for the ROM alone to check.
     fn signature_policy(&self, kind: Kind) -> Option<SignaturePolicy> {
-        if self.config.secure_boot_v1() {
-            if kind == Kind::Bootloader {
-                // its digest is what v1 checks, and only the ROM does
-                return None;
-            }
-            // a bootloader without a key trusts nobody
-            return Some(SignaturePolicy::V1 { public_key: self.config.verification_key.unwrap_or([0; 64]) });
-        }
-        let enabled = fuses::secure_boot_v2_enabled(&*self.efuses);
-        let trusted = fuses::secure_boot_digests(&*self.efuses);
-        // from 4.3 on, digests that are burned count before secure boot is switched on
-        let present = self.build.idf.since(4, 3) && trusted.iter().any(Option::is_some);
-        let scheme = SecureBootScheme::V2Rsa3072;
-        let policy = V2Policy { scheme, trusted, enforced: enabled || present };
-        self.config.secure_boot_v2().then_some(SignaturePolicy::V2(policy))
+        let policy = app_signature(&self.config, self.efuses, self.build.idf);
+        policy.filter(|policy| kind == Kind::App || !matches!(policy, SignaturePolicy::V1 { .. }))
     }
 
     fn hand_over(&mut self, slot: Slot, region: Region, verified: &Verified) -> Outcome {

@@ -1,7 +1,8 @@
 //! First-boot enablement of Secure Boot v1 (ESP32): the digest of the bootloader before flash encryption, the eFuse
 //! after it. Behaviour sheet §3.5; no recorded logs, so the order of lines is the sheet's.
 
-use super::{Bootloader, efuse_driver::Batch, flash_encryption::ESP_FAIL, security::Event as S};
+use super::{Bootloader, Halt, efuse_driver::Batch, flash_encryption::ESP_FAIL, security::Event as S};
+use crate::fault::PowerLost;
 use dryburn::{
     SECTOR,
     efuse::security,
@@ -17,20 +18,23 @@ impl Bootloader<'_> {
     ///
     /// # Errors
     /// The bootloader is no valid image, or BLOCK2 cannot be burned; the slot is given up then.
-    pub(super) fn prepare_secure_boot_v1(&mut self) -> Result<(), ()> {
+    pub(super) fn prepare_secure_boot_v1(&mut self) -> Result<Result<(), ()>, PowerLost> {
         if security::secure_boot_v1_enabled(&*self.efuses) {
             self.security(S::V1DigestNotNeeded);
-            return Ok(());
+            return Ok(Ok(()));
         }
-        self.write_v1_digest().map_err(|code| self.security(S::V1DigestFailed { code }))
+        let Err(halt) = self.write_v1_digest() else { return Ok(Ok(())) };
+        let code = halt.code()?;
+        self.security(S::V1DigestFailed { code });
+        Ok(Err(()))
     }
 
-    fn write_v1_digest(&mut self) -> Result<(), i32> {
+    fn write_v1_digest(&mut self) -> Result<(), Halt> {
         let base = self.chip().spec().bootloader_offset;
         let region = Region { offset: base, size: self.config.partition_table_offset().saturating_sub(base) };
         let Some(length) = self.image_length(region) else {
             self.security(S::V1BootloaderInvalid { code: IMAGE_INVALID });
-            return Err(IMAGE_INVALID);
+            return Err(IMAGE_INVALID.into());
         };
         if self.v1_key_is_unused() {
             self.security(S::V1GeneratingKey);
@@ -38,8 +42,8 @@ impl Bootloader<'_> {
             self.rng.fill_bytes(&mut key);
             let mut batch = Batch::new(self.efuses, self.build.idf);
             batch.stage_block(2, &key);
-            if !self.commit(batch) {
-                return Err(ESP_FAIL);
+            if !self.commit(batch)? {
+                return Err(ESP_FAIL.into());
             }
         } else {
             self.security(S::V1UsingPreloadedKey);
@@ -52,8 +56,8 @@ impl Bootloader<'_> {
         let mut sector = [0xFF; 192];
         sector[..v1::IV].copy_from_slice(&iv);
         sector[v1::IV..].copy_from_slice(&digest);
-        self.flash.erase_sector(0).map_err(|_| ESP_FAIL)?;
-        self.unit.program(self.flash, 0, &sector).map_err(|_| ESP_FAIL)?;
+        self.flash.erase_sector(0).map_err(|fault| Halt::of(fault, ESP_FAIL))?;
+        self.unit.program(self.flash, 0, &sector).map_err(|fault| Halt::of(fault, ESP_FAIL))?;
         self.security(S::V1DigestDone);
         Ok(())
     }
@@ -80,18 +84,18 @@ impl Bootloader<'_> {
     ///
     /// # Errors
     /// The key is protected half, or the eFuse cannot be burned; the bootloader aborts then.
-    pub(super) fn enable_secure_boot_v1(&mut self) -> Result<(), ()> {
+    pub(super) fn enable_secure_boot_v1(&mut self) -> Result<Result<(), ()>, PowerLost> {
         self.security(S::V1Checking);
         if security::secure_boot_v1_enabled(&*self.efuses) {
             self.security(S::V1AlreadyOn);
-            return Ok(());
+            return Ok(Ok(()));
         }
         let read = security::read_protected(self.efuses, "BLOCK2");
         let write = security::write_protected(self.efuses, "BLOCK2");
         if read != write {
             self.security(S::V1KeyHalfProtected { read_missing: !read });
             self.security(S::V1Failed { code: ESP_FAIL });
-            return Err(());
+            return Ok(Err(()));
         }
         self.security(S::V1Blowing);
         let mut batch = Batch::new(self.efuses, self.build.idf);
@@ -105,12 +109,12 @@ impl Bootloader<'_> {
         self.security(S::V1DisablingBasic);
         batch.stage(self.efuses, "CONSOLE_DEBUG_DISABLE", 1);
         batch.stage(self.efuses, "ABS_DONE_0", 1);
-        if !self.commit(batch) {
+        if !self.commit(batch)? {
             self.security(S::V1Failed { code: ESP_FAIL });
-            return Err(());
+            return Ok(Err(()));
         }
         self.security(S::V1Enabled);
-        Ok(())
+        Ok(Ok(()))
     }
 }
 

@@ -115,6 +115,7 @@ fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
     for option in &args.config {
         device.config.set(option).map_err(|e| Failure::new(format!("--config: {e}")))?;
     }
+    device.config.check(args.chip, security::chip_revision(&device.efuses))?;
     device.config.load_verification_key(bench)?;
     Ok(device)
 }

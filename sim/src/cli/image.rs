@@ -8,6 +8,10 @@ use dryburn::{
         self, APP_DESCRIPTOR_MAGIC, APP_DESCRIPTOR_SIZE, AppDescriptor, Builder, Damage, Event, HASH_SIZE, HEADER_SIZE,
         Header, Kind, Purpose, Region, Rules, Target, Verified,
     },
+    secure_boot::{
+        sign::{BlockDamage, damage_block},
+        v2,
+    },
 };
 use embedded_storage::nor_flash::{ErrorType, NorFlashErrorKind, ReadNorFlash};
 use sha2::{Digest, Sha256};
@@ -88,7 +92,8 @@ struct DamageArgs {
     /// What to damage
     what: What,
     /// The value that shall stand there (chip-id, min-revision, max-revision, segment-count, segment-length, load-address,
-    /// truncate)
+    /// truncate, block-version), or the number of the signature block (block-signature, block-digest, block-crc, block-magic;
+    /// 0 unless given)
     #[arg(value_parser = number)]
     value: Option<u64>,
     /// Make checksum and SHA-256 right again, so that only the named damage is left
@@ -120,6 +125,16 @@ enum What {
     Bit,
     /// Cut the file to this many bytes
     Truncate,
+    /// Signature in a block of Secure Boot v2; the block's CRC stays right
+    BlockSignature,
+    /// Version of signature block 0; its CRC stays right
+    BlockVersion,
+    /// Image digest in a signature block; the block's CRC stays right
+    BlockDigest,
+    /// CRC of a signature block
+    BlockCrc,
+    /// First byte of a signature block
+    BlockMagic,
 }
 
 /// Runs one `dryburn image` command.
@@ -275,6 +290,7 @@ fn spoil(bench: &Workbench, args: &DamageArgs) -> Result<String, Failure> {
         Some(value) => Err(Failure::new(format!("{name} {value:#x} does not fit: at most {most:#x}"))),
         None => Err(Failure::new(format!("{name}: say which value shall stand there, as in `{name} 0x10`"))),
     };
+    let index = args.value.unwrap_or(0);
     let damage = match args.what {
         What::Magic => Damage::Magic,
         What::ChipId => Damage::ChipId(value(0xFFFF)? as u16),
@@ -287,6 +303,13 @@ fn spoil(bench: &Workbench, args: &DamageArgs) -> Result<String, Failure> {
         What::Hash => Damage::Hash,
         What::Bit => Damage::Bit,
         What::Truncate => Damage::Truncate(value(bytes.len() as u64)? as usize),
+        What::BlockVersion => {
+            return spoil_block(bench, &args.file, bytes, 0, BlockDamage::Version(value(0xFF)? as u8));
+        }
+        What::BlockSignature => return spoil_block(bench, &args.file, bytes, index, BlockDamage::Signature),
+        What::BlockDigest => return spoil_block(bench, &args.file, bytes, index, BlockDamage::Digest),
+        What::BlockCrc => return spoil_block(bench, &args.file, bytes, index, BlockDamage::Crc),
+        What::BlockMagic => return spoil_block(bench, &args.file, bytes, index, BlockDamage::Magic),
     };
     let before = bytes.clone();
     image::damage(&mut bytes, damage, args.repair);
@@ -297,6 +320,28 @@ fn spoil(bench: &Workbench, args: &DamageArgs) -> Result<String, Failure> {
         )));
     }
     bench.write(&args.file, &bytes)?;
+    Ok(String::new())
+}
+
+/// Damages a signature block in the sector that ends a signed file.
+fn spoil_block(
+    bench: &Workbench,
+    file: &str,
+    mut bytes: Vec<u8>,
+    index: u64,
+    damage: BlockDamage,
+) -> Result<String, Failure> {
+    let start = bytes.len().saturating_sub(v2::SECTOR);
+    let sector = bytes.get_mut(start..).unwrap_or_default();
+    let block = usize::try_from(index).unwrap_or(usize::MAX);
+    if !damage_block(sector, block, damage) {
+        let at = start.saturating_add(block.saturating_mul(v2::BLOCK));
+        return Err(Failure::new(format!(
+            "{file}: no signature block {index} at offset {at:#x}: it would begin with {:#04x}; sign the file first (espsecure sign-data --version 2)",
+            v2::MAGIC
+        )));
+    }
+    bench.write(file, &bytes)?;
     Ok(String::new())
 }
 

@@ -8,6 +8,9 @@
 //! | text | any | see [`super::text`] | `espefuse dump`, `summary --format json`, `EFSR:` token |
 //! | empty | 0 | no | nothing burned |
 //!
+//! Of a block with coding errors (power failed while it was burned) the `--virt` file keeps what the controller gives and the error
+//! registers, the other forms only what it gives; none has the check bytes.
+//!
 //! Sources: formats sheet §8.6-8.9. A raw or QEMU file keeps keys that software cannot read; the `--virt` file has lost them.
 
 use super::{Efuses, coding::reed_solomon, text};
@@ -200,6 +203,7 @@ impl Efuses {
                 set_register(&mut image, usize::from(block.read_offset) + word * 4, self.read_word(n, word));
             }
         }
+        self.write_error_registers(&mut image);
         image.reverse();
         image
     }
@@ -223,7 +227,7 @@ impl Efuses {
     }
 }
 
-fn set_register(image: &mut [u8], offset: usize, value: u32) {
+pub(super) fn set_register(image: &mut [u8], offset: usize, value: u32) {
     if let Some(slot) = image.get_mut(offset..offset + 4) {
         slot.copy_from_slice(&value.to_le_bytes());
     }

@@ -8,43 +8,48 @@
 //! |---|---|
 //! | `mod.rs` | the bits, burning, protection |
 //! | `key.rs` | the key that the flash encryption unit uses |
-//! | `coding.rs` | Reed-Solomon parity and the 3/4 code |
+//! | `cells.rs` | burning cell by cell, blocks with coding errors |
+//! | `coding.rs` | Reed-Solomon and the 3/4 code |
 //! | `file.rs`, `text.rs` | the files that hold eFuses |
 //!
-//! # Power cuts while burning (not modelled yet)
-//! A command burns in steps, each one block: blocks from the highest down, then block 0, then its postponed fields. A cut
-//! leaves the steps before it done, and of its own block any subset of the new bits; a Reed-Solomon block then decodes with
-//! errors. To model that, the steps are to be made a list of (block, words) that a wrapper around [`Efuses::burn`] takes and may
-//! stop in, with each coded block's parity kept beside its words, so that `check-error` can count errors. Until then a burn is
-//! all or nothing and `check-error` finds none.
+//! # Power cuts while burning
+//! A block is burned cell by cell: its data, and the check bytes of its code. Power that fails leaves any subset of the new
+//! cells ([`Efuses::cells_to_burn`], [`Efuses::burn_cells`]); [`crate::fault`] chooses one. The controller then gives what the
+//! code makes of it, and reports errors ([`Efuses::coding_error`]). A block that was burned whole has none and keeps its words only.
+//! Bits that read differently from time to time are not modelled, nor are the copies by which block 0 guards itself.
 //!
 //! Sources: formats sheet §8.1-8.5.
 
+mod cells;
 pub(crate) mod coding;
 mod file;
 mod key;
 mod text;
 
+pub use coding::CodingError;
 pub use file::{FileError, Format};
 
 use dryburn::{
     Chip, Revision,
     efuse::{Efuse, Field, blocks, chip_revision, field_at, fields_at},
 };
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// The eFuses of one chip. Equality compares chip and burned bits.
 #[derive(Clone)]
 pub struct Efuses {
     chip: Chip,
+    /// What the controller gives, whatever the read protection.
     blocks: Vec<Vec<u32>>,
+    /// The cells of blocks in which they are no codeword.
+    torn: BTreeMap<usize, cells::Cells>,
     /// The other registers of the controller, as the vendor's `--virt` file keeps them; empty where never seen.
     registers: Vec<u8>,
 }
 
 impl PartialEq for Efuses {
     fn eq(&self, other: &Self) -> bool {
-        self.chip == other.chip && self.blocks == other.blocks
+        self.chip == other.chip && self.blocks == other.blocks && self.torn == other.torn
     }
 }
 impl Eq for Efuses {}
@@ -113,7 +118,7 @@ impl Efuses {
     /// Virgin eFuses: nothing burned, silicon revision v0.0.
     pub fn new(chip: Chip) -> Self {
         let blocks = blocks(chip).iter().map(|b| vec![0; b.words.into()]).collect();
-        Self { chip, blocks, registers: Vec::new() }
+        Self { chip, blocks, torn: BTreeMap::new(), registers: Vec::new() }
     }
 
     /// Virgin eFuses of a chip of that silicon revision (the fields that the factory burns).
@@ -150,12 +155,12 @@ impl Efuses {
         self.chip
     }
 
-    /// A word as burned, whatever the read protection; 0 where there is none.
+    /// A word as the controller has it, whatever the read protection; 0 where there is none.
     pub fn raw_word(&self, block: usize, word: usize) -> u32 {
         self.blocks.get(block).and_then(|b| b.get(word)).copied().unwrap_or(0)
     }
 
-    /// A block as burned, whatever the read protection: little-endian words, padded with zeros.
+    /// A block as the controller has it, whatever the read protection: little-endian words, padded with zeros.
     pub fn raw_block(&self, block: usize) -> [u8; 32] {
         let mut bytes = [0; 32];
         for (word, chunk) in bytes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
@@ -237,20 +242,21 @@ impl Efuses {
         }
     }
 
-    /// Burns bits of a block, as the hardware does: bits go from 0 to 1 only, and what WR_DIS freezes (as it was before this
-    /// burn) stays as it is. Words beyond the block are ignored.
-    pub fn burn(&mut self, block: usize, bits: &[u32]) {
-        let frozen: Vec<u32> = (0..self.words(block)).map(|w| self.frozen_bits(block, w)).collect();
-        let Some(words) = self.blocks.get_mut(block) else { return };
-        for ((word, bits), frozen) in words.iter_mut().zip(bits).zip(frozen) {
-            *word |= bits & !frozen;
-        }
-    }
-
     /// Burns a field (by name or alias) to `value`, or says why that cannot be.
     ///
     /// Fields longer than 64 bits are blocks: use [`Efuses::burn`].
     pub fn burn_field(&mut self, name: &str, value: u64) -> Result<(), BurnError> {
+        if let Some((block, bits)) = self.field_bits(name, value)? {
+            self.burn(block, &bits);
+        }
+        Ok(())
+    }
+
+    /// The block and bits that [`Efuses::burn_field`] burns; none where the field has that value.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn field_bits(&self, name: &str, value: u64) -> Result<Option<(usize, Vec<u32>)>, BurnError> {
         let field = field_at(self.chip, chip_revision(self), name)
             .ok_or_else(|| BurnError::NoSuchField { chip: self.chip, name: name.into() })?;
         let name = field.name;
@@ -264,7 +270,7 @@ impl Efuses {
             .map(|(w, _)| self.raw_word(field.block.into(), w) & self.field_mask(field, w))
             .collect();
         if old == new {
-            return Ok(());
+            return Ok(None);
         }
         if let Some(bit) = field.write_disable.filter(|bit| self.write_disabled(*bit)) {
             return Err(BurnError::WriteProtected { name, bit });
@@ -272,8 +278,7 @@ impl Efuses {
         if old.iter().zip(&new).any(|(old, new)| old & !new != 0) {
             return Err(BurnError::WouldClear { name });
         }
-        self.burn(field.block.into(), &new);
-        Ok(())
+        Ok(Some((field.block.into(), new)))
     }
 
     fn field_mask(&self, field: &Field, word: usize) -> u32 {

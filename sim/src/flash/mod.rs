@@ -162,6 +162,17 @@ impl Flash {
     /// [`FlashError::OutOfBounds`] when `from > to` or the range leaves the chip, [`FlashError::NotAligned`] unless both are
     /// multiples of 4096; nothing is then erased.
     pub fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
+        self.check_erase(from, to)?;
+        for sector in (from / SECTOR) as usize..(to / SECTOR) as usize {
+            self.sectors[sector] = ERASED.clone();
+            self.counters.wear[sector] = self.counters.wear[sector].saturating_add(1);
+            self.counters.sector_erases += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether [`Flash::erase`] would take that range.
+    pub(crate) fn check_erase(&self, from: u32, to: u32) -> Result<(), FlashError> {
         let size = self.size();
         let length = u64::from(to.saturating_sub(from));
         if from > to || to > size {
@@ -169,11 +180,6 @@ impl Flash {
         }
         if !from.is_multiple_of(SECTOR) || !to.is_multiple_of(SECTOR) {
             return Err(FlashError::NotAligned { address: from, length, size });
-        }
-        for sector in (from / SECTOR) as usize..(to / SECTOR) as usize {
-            self.sectors[sector] = ERASED.clone();
-            self.counters.wear[sector] = self.counters.wear[sector].saturating_add(1);
-            self.counters.sector_erases += 1;
         }
         Ok(())
     }
@@ -190,7 +196,8 @@ impl Flash {
             .collect()
     }
 
-    fn check_range(&self, address: u32, length: u64) -> Result<(), FlashError> {
+    /// Whether that range lies in the chip.
+    pub(crate) fn check_range(&self, address: u32, length: u64) -> Result<(), FlashError> {
         let size = self.size();
         if u64::from(address) + length > u64::from(size) {
             return Err(FlashError::OutOfBounds { address, length, size });

@@ -1,7 +1,7 @@
 //! The ESP32's ROM: revision 3 (`Jul 29 2019`), and the one before it (`Jun  8 2016`). Behaviour sheet §1.2, 1.3.
 
 use super::{Event, FirstStage, Verdict};
-use crate::bootloader::v1_digest as digest;
+use crate::{bootloader::v1_digest as digest, fault::PowerLost};
 use dryburn::{
     Revision,
     efuse::{self, security},
@@ -19,26 +19,26 @@ impl FirstStage<'_> {
         self.rom.from_revision >= Revision::new(3, 0)
     }
 
-    pub(super) fn esp32(&mut self) -> Verdict {
+    pub(super) fn esp32(&mut self) -> Result<Verdict, PowerLost> {
         let header = self.header();
         let plausible = header.magic() == MAGIC && header.segment_count() <= 0x20 && header.spi_mode() <= 5;
         if !self.is_revision_3() {
             if !plausible {
                 self.tell(Event::FlashReadError { offset: self.base() });
-                return self.esp32_gives_up();
+                return Ok(self.esp32_gives_up());
             }
         } else if !plausible {
             let [a, b, c, d, ..] = header.to_bytes();
             self.tell(Event::InvalidHeader { word: u32::from_le_bytes([a, b, c, d]) });
-            return Verdict::Stuck;
+            return Ok(Verdict::Stuck);
         } else if header.chip_id() != 0 {
             self.tell(Event::WrongChip { expected: 0, found: header.chip_id() });
-            return Verdict::Stuck;
+            return Ok(Verdict::Stuck);
         }
         let secure = self.is_revision_3() && security::secure_boot_v2_enabled(&*self.efuses);
         self.tell(Event::Pins { pins: header.pins() });
         self.tell(Event::SpiMode { mode: header.spi_mode(), divider: divider(&header), as_number: secure });
-        if secure { self.esp32_secure(&header) } else { self.esp32_plain(&header) }
+        if secure { self.esp32_secure(&header) } else { Ok(self.esp32_plain(&header)) }
     }
 
     fn esp32_plain(&mut self, header: &Header) -> Verdict {
@@ -89,7 +89,7 @@ impl FirstStage<'_> {
         stored.is_some() && calculated == stored
     }
 
-    fn esp32_secure(&mut self, header: &Header) -> Verdict {
+    fn esp32_secure(&mut self, header: &Header) -> Result<Verdict, PowerLost> {
         self.tell(Event::SecureBootV2);
         let base = self.base();
         let segments: Vec<_> = self.segments(header.segment_count()).collect();
@@ -98,11 +98,11 @@ impl FirstStage<'_> {
             end = data.saturating_add(segment.data_len);
             if end.saturating_sub(base) > STAGING_KIB * 1024 {
                 self.tell(Event::StagingTooSmall { kib: STAGING_KIB });
-                return self.secure_boot_stuck();
+                return Ok(self.secure_boot_stuck());
             }
             if !segment.data_len.is_multiple_of(4) || segment.data_len > MAX_SEGMENT {
                 self.tell(Event::BadBlock);
-                return self.secure_boot_stuck();
+                return Ok(self.secure_boot_stuck());
             }
         }
         let length = end.saturating_sub(base).saturating_add(16) & !15;
@@ -110,18 +110,18 @@ impl FirstStage<'_> {
         let staged = image_len.checked_next_multiple_of(dryburn::SECTOR).unwrap_or(u32::MAX);
         if staged > STAGING_KIB * 1024 {
             self.tell(Event::StagingTooSmall { kib: STAGING_KIB });
-            return self.secure_boot_stuck();
+            return Ok(self.secure_boot_stuck());
         }
-        let passed = self.signature_ok(image_len, 3);
+        let passed = self.signature_ok(image_len)?;
         self.tell(Event::SecureBootVerdict { passed });
         if !passed {
-            return Verdict::Stuck;
+            return Ok(Verdict::Stuck);
         }
         for (segment, _) in segments {
             self.tell(Event::Load { address: segment.load_addr, length: segment.data_len, secure: true });
         }
         self.tell(Event::Entry { address: header.entry_addr() });
-        Verdict::Bootloader
+        Ok(Verdict::Bootloader)
     }
 
     fn secure_boot_stuck(&mut self) -> Verdict {

@@ -13,15 +13,18 @@ pub use table::{Family, ROMS, Rom};
 
 use crate::{
     bus::{CpuView, EncryptionUnit},
-    efuse::Efuses,
     event::Event as Any,
+    fault::{PowerLost, PoweredEfuses},
     flash::Flash,
 };
 use dryburn::{
     SECTOR,
     efuse::{self, security},
     image::{HASH_SIZE, HEADER_SIZE, Header, SEGMENT_HEADER_SIZE, SegmentHeader},
-    secure_boot::v2::{self, SignatureBlock},
+    secure_boot::{
+        ImageDigest,
+        v2::{self, SignatureBlock},
+    },
 };
 use sha2::{Digest, Sha256};
 
@@ -36,6 +39,8 @@ pub enum Verdict {
     Reset,
     /// The ROM waits for a download.
     Download,
+    /// Power failed while it was burning an eFuse.
+    PowerLost,
 }
 
 /// The ROM at work on one board, for one boot.
@@ -45,7 +50,7 @@ pub struct FirstStage<'a> {
     /// The board's flash.
     pub flash: &'a Flash,
     /// The board's eFuses; the ROM itself revokes a key where eFuse says so.
-    pub efuses: &'a mut Efuses,
+    pub efuses: &'a mut PoweredEfuses<'a>,
     /// The encryption unit as it was set up at reset.
     pub unit: &'a EncryptionUnit,
     /// The strapping register.
@@ -62,10 +67,11 @@ impl FirstStage<'_> {
             self.tell(Event::WaitingForDownload);
             return Verdict::Download;
         }
-        match self.rom.family {
+        let verdict = match self.rom.family {
             Family::Esp32 => self.esp32(),
             Family::Later => self.later(),
-        }
+        };
+        verdict.unwrap_or(Verdict::PowerLost)
     }
 
     fn tell(&mut self, event: Event) {
@@ -134,34 +140,39 @@ impl FirstStage<'_> {
     }
 
     /// The signature check of secure boot v2 over an image of `image_len` bytes; tells about refused blocks.
-    fn signature_ok(&mut self, image_len: u32, max_blocks: usize) -> bool {
-        let Some(content) = image_len.checked_next_multiple_of(SECTOR) else { return false };
-        let digest = self.sha256(content);
-        let sector = self.bytes(self.base().saturating_add(content), SECTOR);
-        let (Some(digest), Some(sector)) = (digest, sector) else { return false };
+    fn signature_ok(&mut self, image_len: u32) -> Result<bool, PowerLost> {
+        let Some(length) = image_len.checked_next_multiple_of(SECTOR) else { return Ok(false) };
+        let content = self.bytes(self.base(), length);
+        let sector = self.bytes(self.base().saturating_add(length), SECTOR);
+        let (Some(content), Some(sector)) = (content, sector) else { return Ok(false) };
+        let schemes = security::secure_boot_schemes(&*self.efuses);
+        let Some(digest) = schemes.first().map(|scheme| ImageDigest::of(*scheme, &content)) else { return Ok(false) };
         let trusted = security::secure_boot_digests(&*self.efuses);
+        let blocks = self.efuses.chip().spec().signature_blocks.into();
         let mut refused = Vec::new();
-        let verdict = v2::verify(&sector, &digest, &trusted, self.rom.scheme(), max_blocks, &mut |index, error| {
+        let verdict = v2::verify(&sector, digest.as_ref(), &trusted, schemes, blocks, &mut |index, error| {
             refused.push((index, error));
         });
         for (index, error) in refused {
             self.tell(Event::SignatureBlock { index: index as u8, error });
-            if error == v2::BlockError::BadSignature {
-                let key = SignatureBlock::at(&sector, index).and_then(SignatureBlock::key_digest);
-                self.revoke(trusted.iter().position(|digest| digest.is_some() && *digest == key));
+            if error == v2::BlockError::BadSignature
+                && let Some(key) = SignatureBlock::at(&sector, index).and_then(SignatureBlock::key_digest)
+            {
+                self.revoke(trusted.iter().position(|digest| digest.is_some_and(|d| d.is_of(&key))))?;
             }
         }
-        verdict.is_ok()
+        Ok(verdict.is_ok())
     }
 
     /// Aggressive revocation: a trusted key whose signature is wrong is revoked at once (formats sheet §7.4).
-    fn revoke(&mut self, digest: Option<usize>) {
+    fn revoke(&mut self, digest: Option<usize>) -> Result<(), PowerLost> {
         let aggressive = efuse::read(&*self.efuses, "SECURE_BOOT_AGGRESSIVE_REVOKE") == 1;
         if let Some(digest) = digest.filter(|_| aggressive) {
             // a write-protected bit stays; the ROM says the same
-            let _ = self.efuses.burn_field(&format!("SECURE_BOOT_KEY_REVOKE{digest}"), 1);
+            let _ = self.efuses.burn_field(&format!("SECURE_BOOT_KEY_REVOKE{digest}"), 1)?;
             self.tell(Event::KeyRevoked { digest: digest as u8 });
         }
+        Ok(())
     }
 
     /// Length of the image behind the given data end, with the appended hash where the header has one.

@@ -1,6 +1,6 @@
 //! One row of facts per ROM.
 
-use dryburn::{Chip, Revision, SecureBootScheme};
+use dryburn::{Chip, Revision};
 
 /// The two kinds of first stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +78,6 @@ impl Rom {
             Family::Esp32 => strap & 0x10 == 0 && strap & 0x18 == 0,
             Family::Later => strap & 0x08 == 0,
         }
-    }
-
-    /// The signature scheme that this model verifies in ROM.
-    pub fn scheme(&self) -> SecureBootScheme {
-        let schemes = self.chip.spec_at(self.from_revision).secure_boot;
-        schemes.iter().copied().rfind(|s| *s != SecureBootScheme::V1).unwrap_or(SecureBootScheme::V2Rsa3072)
     }
 
     /// A normal flash boot's straps.

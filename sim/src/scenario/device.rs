@@ -277,7 +277,7 @@ impl Device {
         let vars = vars.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
         let mut cell = Cell { vars, spec, skip };
         cell.spec.partitions = partitions.map(|text| cell.fill(text));
-        cell.spec.config = self.config.iter().map(|(k, v)| (k.clone(), cell.fill_scalar(v))).collect();
+        cell.spec.config = self.config.iter().map(|(k, v)| (cell.fill(k), cell.fill_scalar(v))).collect();
         if let Bootloader::File(name) = &cell.spec.bootloader {
             cell.spec.bootloader = Bootloader::File(cell.fill(name));
         }

@@ -47,3 +47,12 @@ pub use run::{Options, Sink, run_paths};
 
 /// The largest document that is read, in bytes.
 pub const MAX_DOCUMENT: u64 = 1024 * 1024;
+
+/// A command line as words, split as in a console block.
+///
+/// # Errors
+/// A quote that never ends, or what only a shell could do.
+pub fn split_words(text: &str) -> Result<Vec<String>, String> {
+    let chars: Vec<char> = text.chars().collect();
+    words::split(&chars).map_err(|bad| format!("{text}: character {}: {}; {}", bad.at + 1, bad.title, bad.help))
+}

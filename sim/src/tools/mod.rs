@@ -5,6 +5,7 @@
 //! mean the same: `espsecure.py encrypt_flash_data --flash_crypt_conf` and `espsecure encrypt-flash-data
 //! --flash-crypt-conf`.
 
+mod download;
 pub mod enc_img;
 pub mod espefuse;
 pub mod espsecure;

@@ -1,7 +1,8 @@
 //! openssl, as far as ESP-IDF's documentation uses it: `openssl ecparam -name CURVE -genkey -noout -out FILE` makes a key
 //! for Secure Boot, `openssl req -x509` a key and a certificate for a server. Any other use is refused as not modelled.
 //!
-//! Unlike openssl this one does not overwrite a file: it may be the only copy of a key.
+//! Unlike openssl this one does not overwrite a file: it may be the only copy of a key. Like openssl it lets only the owner
+//! read the new one (espsecure does not restrict its key files).
 
 mod req;
 
@@ -44,7 +45,7 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
     let file = file.filter(|_| genkey && noout).ok_or_else(not_modelled)?;
     only_new(bench, file)?;
     let pem = SigningKey::generate(scheme, &mut bench.rng)?.to_pem()?;
-    bench.write(file, pem.as_bytes())?;
+    bench.write_secret(file, pem.as_bytes())?;
     Ok(text.to_owned())
 }
 

@@ -34,6 +34,11 @@ impl Workbench {
         Ok(Self { root: PathBuf::new(), confined: false, device: None, rng: ChaCha20Rng::from_seed(seed) })
     }
 
+    /// The same folder and random numbers, with another board.
+    pub(crate) fn with_board(&self, device: Device) -> Self {
+        Self { root: self.root.clone(), confined: self.confined, device: Some(device), rng: self.rng.clone() }
+    }
+
     /// Whether the desk is that of a scenario, which sees nothing but its folder.
     pub fn is_confined(&self) -> bool {
         self.confined
@@ -86,6 +91,16 @@ impl Workbench {
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         fs::write(self.path(name)?, bytes)
             .map_err(|e| Failure::new(format!("{name}: cannot be written: {}", reason(&e))))
+    }
+
+    /// Writes a new file that only its owner may read, where the system knows owners.
+    pub fn write_secret(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let written = options.open(self.path(name)?).and_then(|mut file| io::Write::write_all(&mut file, bytes));
+        written.map_err(|e| Failure::new(format!("{name}: cannot be written: {}", reason(&e))))
     }
 
     /// Whether a file of that name exists.

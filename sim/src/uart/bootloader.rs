@@ -3,6 +3,7 @@
 use super::{MODES, Uart, rom::signature_block};
 use crate::bootloader::{Event, Row, TableRefusal};
 use dryburn::{
+    SecureBootScheme,
     boot::{self, Slot},
     image::{self, BadDestination, Kind, Refusal, SegmentUse, SignatureEvent},
 };
@@ -198,11 +199,15 @@ fn signature(uart: &mut Uart<'_>, event: &SignatureEvent) {
         SignatureEvent::DigestDiffers => {
             uart.warn(tag, "Public key digest in eFuse BLK2 and the signature block don't match.");
         }
-        SignatureEvent::Verifying => uart.info(tag, "Verifying with RSA-PSS..."),
+        SignatureEvent::Verifying { scheme: SecureBootScheme::V2Rsa3072 } => {
+            uart.info(tag, "Verifying with RSA-PSS...");
+        }
+        SignatureEvent::Verifying { .. } => uart.info(tag, "Verifying with ECDSA..."),
         SignatureEvent::Block { index, error } => signature_block(uart, *index, error),
-        SignatureEvent::NoBlockOfScheme => {
+        SignatureEvent::NoBlockOfScheme { scheme } => {
             uart.error(tag, "No signature block generated for valid scheme");
-            uart.error(tag, "RSA signing scheme selected but no signature block for the selected scheme");
+            let name = if *scheme == SecureBootScheme::V2Rsa3072 { "RSA" } else { "ECDSA" };
+            uart.error(tag, &format!("{name} signing scheme selected but no signature block for the selected scheme"));
         }
         SignatureEvent::Verified if uart.idf.since(4, 3) => uart.info(tag, "Signature verified successfully!"),
         SignatureEvent::Verified => {}

@@ -142,7 +142,8 @@ pub fn render_cycle(cycle: &PowerCycle, rom: &'static Rom) -> (String, Option<St
 
 fn remark(cycle: &PowerCycle) -> Option<String> {
     let text = match cycle.outcome()? {
-        Outcome::App { .. } => return None,
+        // whoever cut it says so
+        Outcome::App { .. } | Outcome::PowerLost => return None,
         Outcome::Reset if cycle.reset_loop => "reset loop: every boot ends like this one".into(),
         Outcome::Reset => "reset; more boots were not asked for".into(),
         Outcome::RomStuck => "the ROM goes no further; a watchdog resets the chip and it ends here again".into(),

@@ -70,6 +70,10 @@ pub(super) fn security(uart: &mut Uart<'_>, event: &Event) {
         E::BootloaderInvalid { code } => uart.error(v2, &format!("bootloader image appears invalid! error {code}")),
         E::DigestsPresent => uart.info(v2, "Secure boot digests already present"),
         E::DigestsAbsent => uart.info(v2, "Secure boot digests absent, generating.."),
+        E::DigestBlockEmpty { block } => uart.error(v2, &format!("{block} eFuse block is empty, aborting...")),
+        E::DigestReadProtected { block } => {
+            uart.error(v2, &format!("Key digest (BLK{block}) read protected, aborting..."));
+        }
         E::DigestsCalculated { valid, image_offset } => uart.info(
             v2,
             &format!("Digests successfully calculated, {valid} valid signatures (image offset {image_offset:#x})"),
@@ -145,7 +149,20 @@ pub(super) fn security(uart: &mut Uart<'_>, event: &Event) {
             uart.error(fe, &format!("Flash Encryption cannot be enabled (CRYPT_CNT ({ones}) is write protected)"));
         }
         E::GeneratingKey => uart.info(fe, "Generating new flash encryption key..."),
-        E::NotEnoughKeyBlocks => uart.error(fe, "Not enough free efuse key blocks (need 1) to continue"),
+        E::NotEnoughKeyBlocks { required } => {
+            uart.error(fe, &format!("Not enough free efuse key blocks (need {required}) to continue"));
+        }
+        E::Aes128KeyInUse => {
+            uart.error(fe, "XTS_AES_128_KEY is already in use, XTS_AES_256_KEY_1/2 can not be used");
+        }
+        E::HalfKeyMissing => uart.error(fe, "Invalid efuse key blocks: Both AES-256 key blocks must be set."),
+        E::PseudoRounds => uart.info(fe, "Enable XTS-AES pseudo rounds function..."),
+        E::OnlyTogether => uart.error(
+            boot,
+            "Secure Boot and Flash Encryption cannot be enabled separately, only together (their keys go into one eFuse key block)",
+        ),
+        E::TogetherBurnFailed => uart.error(boot, "Error programming eFuses (err=0xffffffff)."),
+        E::TogetherEnabled => uart.info(boot, "Secure boot permanently enabled"),
         E::UsingPreloadedKey => uart.info(fe, "Using pre-loaded flash encryption key in efuse"),
         E::InvalidKeyState => {
             uart.error(fe, "Invalid key state, check read&write protection for key and keypurpose(if exists)");

@@ -10,7 +10,7 @@ use crate::{
 use crypto_bigint::{Odd, U3072, modular::FixedMontyParams};
 
 const DIGEST: usize = 4;
-const CRC: usize = 1196;
+pub(super) const CRC: usize = 1196;
 
 /// Copies `bytes` to `offset`; what does not fit is left out, which no caller here does.
 fn put(block: &mut [u8; BLOCK], offset: usize, bytes: &[u8]) {
@@ -73,8 +73,20 @@ pub(super) fn finish(block: &mut [u8; BLOCK], scheme: SecureBootScheme, digest: 
     let (offset, _) = signature_field(scheme);
     put(block, DIGEST, digest.get(..digest_len(scheme)).unwrap_or(digest));
     put(block, offset, signature);
+    seal(block);
+}
+
+/// Makes the CRC right.
+pub(super) fn seal(block: &mut [u8; BLOCK]) {
     let crc = crc32fast::hash(block.get(..CRC).unwrap_or(&[]));
     put(block, CRC, &crc.to_le_bytes());
+}
+
+/// Flips a bit in the middle of the signature, wherever the block's scheme has it.
+pub(super) fn flip_signature(block: &mut [u8; BLOCK]) {
+    let Some(scheme) = SignatureBlock(block).scheme() else { return };
+    let (offset, size) = signature_field(scheme);
+    block.iter_mut().skip(offset.saturating_add(size / 2)).take(1).for_each(|byte| *byte ^= 1);
 }
 
 /// The signature that a block of `scheme` carries, as it is there.

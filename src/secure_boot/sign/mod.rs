@@ -17,10 +17,12 @@
 //! [`PublicKey::attach`].
 
 mod block;
+mod damage;
 mod key;
 pub(crate) mod pem;
 mod public;
 
+pub use damage::{BlockDamage, damage_block};
 pub use key::SigningKey;
 pub use public::PublicKey;
 

@@ -1,4 +1,4 @@
-//! adc-info and check-error.
+//! adc-info.
 
 use super::{
     super::Failure,
@@ -176,9 +176,4 @@ fn esp32(session: &mut Session) {
             session.say(&format!("    {label}: {value}"));
         }
     }
-}
-
-/// The model's blocks have no coding errors yet.
-pub(super) fn check_error(session: &mut Session) {
-    session.say("No errors detected.");
 }

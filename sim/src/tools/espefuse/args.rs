@@ -81,6 +81,12 @@ impl Command {
         self.flag(FORCE)
     }
 
+    /// Whether --force-write-always is given, to a command that has this option.
+    pub fn forcing(&self) -> Option<bool> {
+        let spec = COMMANDS.iter().find(|spec| spec.name == self.name)?;
+        spec.flags.contains(&FORCE).then(|| self.forced())
+    }
+
     /// Takes any number of words.
     fn is_open_ended(&self, chip: Chip) -> bool {
         match self.name {

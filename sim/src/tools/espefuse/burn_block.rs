@@ -38,7 +38,7 @@ pub(super) fn bit(session: &mut Session, command: &Command) -> Result<(), Failur
     let words: Vec<String> =
         data.as_chunks::<4>().0.iter().map(|w| format!("{:08x}", u32::from_le_bytes(*w))).collect();
     session.say(&format!("{:<15} ({alias:<16}) [{n:<2}] regs_to_write: {}", block.name, words.join(" ")));
-    let force = Force { on: command.forced(), hint: true };
+    let force = Force { hint: true };
     session.stage_block(n, &data, force);
     session.finish(false)
 }
@@ -71,7 +71,7 @@ pub(super) fn data(session: &mut Session, files: &mut Workbench, command: &Comma
             "The 'offset' option is not applicable when a few blocks are passed. With 'offset', should only one block be used.",
         ));
     }
-    let force = Force { on: command.forced(), hint: true };
+    let force = Force { hint: true };
     for (n, block, file) in jobs {
         let size = session.block_len(n);
         let before = usize::try_from(offset).unwrap_or(0);

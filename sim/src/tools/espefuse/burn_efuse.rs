@@ -14,7 +14,12 @@ use dryburn::{
 };
 
 /// Fields that the tool counts up by itself when no value is given.
-const COUNTERS: &[&str] = &["SPI_BOOT_CRYPT_CNT", "SECURE_VERSION"];
+const COUNTERS: &[&str] = &[
+    "SPI_BOOT_CRYPT_CNT",
+    "SECURE_VERSION",
+    "BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION",
+    "BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_LO",
+];
 
 /// Fields with their new values as little-endian bits.
 pub(super) fn values(session: &Session, command: &Command) -> Result<Vec<(&'static Field, Vec<u8>)>, Failure> {
@@ -44,7 +49,7 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
     let wanted = values(session, command)?;
     announce(session, &wanted);
     // --force was seen to change nothing
-    let force = Force { on: false, hint: false };
+    let force = Force { hint: false };
     for (field, new) in &wanted {
         let hidden = field.kind == FieldKind::Bytes && !field.read_disable.is_empty();
         if hidden {
@@ -65,6 +70,10 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
             mac::stage(session, mac, force)?;
             continue;
         }
+        if field.kind == FieldKind::Uint {
+            fits(field, new)?;
+        }
+        purpose::check_block_5(session.e.chip(), field.name, new.first().copied().unwrap_or(0))?;
         if field.name == "ADC_VREF" || field.category == "calibration" {
             return Err(Failure::new(format!("Burning {} is not supported.", field.name)));
         }
@@ -86,12 +95,6 @@ fn find(session: &Session, name: &str) -> Result<&'static Field, Failure> {
 /// The new value of a field as little-endian bits.
 fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec<u8>, Failure> {
     let name = field.name;
-    let too_large = |n: u64| {
-        let (len, last) = (field.len, 1_u64.checked_shl(field.len.into()).map_or(u64::MAX, |n| n - 1));
-        Failure::new(format!(
-            "{n} is too large an unsigned integer for a bitstring of length {len}. The allowed range is [0, {last}]."
-        ))
-    };
     let parse = |text: &str| {
         // the vendor's tool falls over here, with status 1
         number(text).map_err(|e| Failure { text: format!("eFuse '{name}': {e}"), status: 1 })
@@ -107,9 +110,6 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
         (FieldKind::Uint, None) if counts(name) => {
             let old = bits_to_number(&bits(session.e, field));
             let next = old | (old + 1); // the lowest bit that is still 0
-            if next >> field.len != 0 {
-                return Err(too_large(next));
-            }
             Ok(next.to_le_bytes().to_vec())
         }
         // the vendor's tool falls over here, with status 1
@@ -119,9 +119,7 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
         (_, None) => Err(Failure::new(format!("New value required for eFuse '{name}' (given None)"))),
         (FieldKind::Uint, Some(text)) => {
             if name.starts_with("KEY_PURPOSE_") && !name.ends_with("_H") {
-                let value = purpose_value(session.e.chip(), text)?;
-                let n = bits_to_number(&value);
-                return if n >> field.len == 0 { Ok(value) } else { Err(too_large(n)) };
+                return purpose_value(session.e.chip(), text);
             }
             let n = parse(text)?;
             if n == 0 && !counts(name) {
@@ -130,9 +128,6 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
             if session.e.chip() == Chip::Esp32 && name.starts_with("SPI_PAD_CONFIG_") {
                 return pin(n);
             }
-            if field.len < 64 && n >> field.len != 0 {
-                return Err(too_large(n));
-            }
             Ok(n.to_le_bytes().to_vec())
         }
         (FieldKind::Bytes, Some(text)) if field.name.contains("MAC") => {
@@ -140,6 +135,18 @@ fn new_value(session: &Session, field: &Field, text: Option<&str>) -> Result<Vec
         }
         (FieldKind::Bytes, Some(text)) => bytes(session, field, text),
     }
+}
+
+/// Of a field that is named twice only the value that counts has to fit, so this is found out late.
+fn fits(field: &Field, new: &[u8]) -> Result<(), Failure> {
+    let (len, n) = (field.len, bits_to_number(new));
+    let last = 1_u64.checked_shl(len.into()).map_or(u64::MAX, |n| n - 1);
+    if n <= last {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{n} is too large an unsigned integer for a bitstring of length {len}. The allowed range is [0, {last}]."
+    )))
 }
 
 /// A key purpose by name or in decimal digits.

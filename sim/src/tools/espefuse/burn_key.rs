@@ -10,7 +10,7 @@ use super::{
 };
 use dryburn::{
     Chip,
-    efuse::{Block, Field, KeyPurpose, blocks, read, security::key_blocks},
+    efuse::{Block, Field, blocks, read, security::key_blocks},
 };
 
 /// One key on its way into a block.
@@ -55,7 +55,7 @@ impl Protect {
             read: !no_protect && !command.flag("--no-read-protect"),
             write: !no_protect && !command.flag("--no-write-protect"),
             no_protect,
-            force: Force { on: command.forced(), hint: true },
+            force: Force { hint: true },
         })
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn digest(session: &mut Session, files: &mut Workbench, command: &Com
     session.say("Sensitive data will be hidden (see --show-sensitive-info)");
     if chip == Chip::Esp32c2 {
         session.say("Burn keys to blocks:");
-        let job = c2_job("SECURE_BOOT_DIGEST", key_digest::digest(&pem)?.to_vec())?;
+        let job = c2_job("SECURE_BOOT_DIGEST", key_digest::digest(file, &pem)?.to_vec())?;
         burn(session, job, &protect)?;
         session.say("");
         return finish(session, &protect);
@@ -93,7 +93,7 @@ pub(super) fn digest(session: &mut Session, files: &mut Workbench, command: &Com
             "Incorrect chip revision for Secure boot v2. Detected: {revision}. Expected: >= v3.0"
         )));
     }
-    let digest = key_digest::digest(&pem)?;
+    let digest = key_digest::digest(file, &pem)?;
     session.say(&format!(" - BLOCK2 -> [{}]", hidden(digest.len())));
     let Some(field) = session.field("BLOCK2") else { return Ok(()) };
     session.stage(field, &digest, protect.force)?;
@@ -137,7 +137,7 @@ fn keys(
         if let Some(purpose) = purpose {
             check_purpose(chip, purpose, digests)?;
         }
-        jobs.push((name, number, block, purpose, files.read(file)?));
+        jobs.push((name, number, block, purpose, (file, files.read(file)?)));
     }
     if let (Chip::Esp32c2, [first, second, ..]) = (chip, taken.as_slice()) {
         let digest = |purpose: &str| purpose == "SECURE_BOOT_DIGEST";
@@ -148,7 +148,7 @@ fn keys(
     }
     session.say("Sensitive data will be hidden (see --show-sensitive-info)");
     let mut keys = Vec::new();
-    for (name, number, block, purpose, data) in jobs {
+    for (name, number, block, purpose, (file, data)) in jobs {
         let key_block = u8::try_from(number.saturating_sub(4)).unwrap_or(0);
         match (chip, purpose) {
             (Chip::Esp32, _) => keys.push(esp32_job(session, name, block, data)),
@@ -158,7 +158,7 @@ fn keys(
                 let (data, parts) = if xts {
                     (data, ["XTS_AES_256_KEY_1", "XTS_AES_256_KEY_2"])
                 } else {
-                    (p384_number(&data)?, ["ECDSA_KEY_P384_H", "ECDSA_KEY_P384_L"])
+                    (p384_number(file, &data)?, ["ECDSA_KEY_P384_H", "ECDSA_KEY_P384_L"])
                 };
                 let found = data.len();
                 let Some((first, second)) = data.split_at_checked(32).filter(|_| found == 64) else {
@@ -185,9 +185,9 @@ fn keys(
             (_, Some(name)) => {
                 let Some(purpose) = purpose::find(chip, name) else { continue };
                 let data = if digests {
-                    key_digest::digest(&data)?.to_vec()
+                    key_digest::digest(file, &data)?.to_vec()
                 } else if matches!(name, "ECDSA_KEY" | "ECDSA_KEY_P192" | "ECDSA_KEY_P256") {
-                    let number = key_digest::private_number(&data)?;
+                    let number = key_digest::private_number(file, &data)?;
                     [vec![0; 32_usize.saturating_sub(number.len())], number].concat()
                 } else {
                     data
@@ -206,8 +206,8 @@ fn keys(
 }
 
 /// A P-384 private number as it fills two blocks: 16 zero bytes, then the number.
-fn p384_number(pem: &[u8]) -> Result<Vec<u8>, Failure> {
-    let number = key_digest::private_number(pem)?;
+fn p384_number(file: &str, pem: &[u8]) -> Result<Vec<u8>, Failure> {
+    let number = key_digest::private_number(file, pem)?;
     if number.len() != 48 {
         // the vendor's tool falls over here
         return Err(Failure { text: "NIST384p private key should be 48 bytes long".into(), status: 1 });
@@ -411,11 +411,7 @@ fn set_purpose(session: &mut Session, number: u8, purpose: Purpose, force: Force
         }
         let shown = purpose::name_of(chip, old);
         session.say(&format!("        '{name}': '{shown}' -> '{new}'."));
-        if number == 5 && broken_in_block_5(chip, value) {
-            return Err(Failure::new(format!(
-                "{name} can not have {new} key due to a hardware bug (please see TRM for more details)"
-            )));
-        }
+        purpose::check_block_5(chip, &name, value)?;
         let high: Option<&Field> = session.field(&format!("{name}_H"));
         if field.len < 8 && value >> field.len != 0 && high.is_none() {
             let (len, last) = (field.len, (1_u32 << field.len) - 1);
@@ -441,10 +437,4 @@ fn set_purpose(session: &mut Session, number: u8, purpose: Purpose, force: Force
         session.protect("WR_DIS", bit)?;
     }
     Ok(())
-}
-
-/// Chips whose hardware cannot take a flash encryption key from BLOCK_KEY5 (as espefuse 5.6 refuses it).
-fn broken_in_block_5(chip: Chip, value: u8) -> bool {
-    KeyPurpose::from_value(chip, value).is_some_and(KeyPurpose::is_xts)
-        && matches!(chip, Chip::Esp32s3 | Chip::Esp32c3 | Chip::Esp32c6 | Chip::Esp32h2)
 }

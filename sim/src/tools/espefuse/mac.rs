@@ -37,8 +37,13 @@ pub(super) fn burn(session: &mut Session, command: &Command) -> Result<(), Failu
         return Err(Failure::new("burn-custom-mac: name one MAC address"));
     };
     let mac = parse(text, true)?;
-    let force = Force { on: command.forced(), hint: true };
+    let force = Force { hint: true };
     stage(session, mac, force)?;
+    if session.e.chip() == Chip::Esp32c2
+        && let Some(used) = session.field("CUSTOM_MAC_USED")
+    {
+        session.stage(used, &[1], force)?;
+    }
     session.finish(false)?;
     if !session.batch {
         get(session);
@@ -47,7 +52,7 @@ pub(super) fn burn(session: &mut Session, command: &Command) -> Result<(), Failu
     Ok(())
 }
 
-/// Stages CUSTOM_MAC and what goes with it: version and CRC-8 on the ESP32, a flag on the C2.
+/// Stages CUSTOM_MAC, on the ESP32 with its version and CRC-8. The flag of the C2 is set by burn-custom-mac alone.
 pub(super) fn stage(session: &mut Session, mac: [u8; 6], force: Force) -> Result<(), Failure> {
     let chip = session.e.chip();
     if chip == Chip::Esp32 {
@@ -60,10 +65,6 @@ pub(super) fn stage(session: &mut Session, mac: [u8; 6], force: Force) -> Result
     set(session, "CUSTOM_MAC", &mac, force)?;
     match chip {
         Chip::Esp32 => set(session, "CUSTOM_MAC_CRC", &[crc8(&mac)], force),
-        Chip::Esp32c2 => match session.field("CUSTOM_MAC_USED") {
-            Some(used) => session.stage(used, &[1], force),
-            None => Ok(()),
-        },
         _ => Ok(()),
     }
 }

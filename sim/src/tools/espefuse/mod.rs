@@ -11,8 +11,8 @@
 //! | `protect.rs` | read-protect-efuse, write-protect-efuse |
 //! | `voltage.rs`, `mac.rs` | set-flash-voltage, burn-custom-mac, get-custom-mac |
 //! | `show.rs`, `fields.rs`, `meanings.rs` | summary |
-//! | `dump.rs`, `adc.rs` | dump; adc-info, check-error |
-//! | `guard.rs` | the rehearsal of a burn on the board |
+//! | `dump.rs`, `adc.rs`, `check_error.rs` | dump; adc-info; check-error |
+//! | `guard.rs`, `losses.rs` | the rehearsal of a burn on the board |
 //! | `format.rs` | values as the tool prints them |
 //!
 //! As in espefuse 5, several commands that burn are burned together at the end, so a refusal burns nothing; commands that only
@@ -25,11 +25,13 @@ mod args;
 mod burn_block;
 mod burn_efuse;
 mod burn_key;
+mod check_error;
 mod dump;
 mod fields;
 mod format;
 mod guard;
 mod key_digest;
+mod losses;
 mod mac;
 mod meanings;
 mod protect;
@@ -38,14 +40,29 @@ mod session;
 mod show;
 mod voltage;
 
-use super::{Failure, Workbench};
-use crate::efuse::{Efuses, Format};
+use super::{
+    Failure, Workbench,
+    download::{Download, no_answer},
+};
+use crate::{
+    efuse::{Efuses, Format},
+    fault::{Power, PoweredEfuses},
+};
 use args::{Command, Kind, Options, check_row, parse};
 use dryburn::Chip;
 use session::Session;
 
 /// Runs one espefuse command line.
 pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
+    run_guarded(bench, args, &Power::steady(), true)
+}
+
+/// Runs one espefuse command line on a board whose power may fail while eFuses are burned, without the rehearsal of the burn.
+pub fn run_with(bench: &mut Workbench, args: &[String], power: &Power) -> Result<String, Failure> {
+    run_guarded(bench, args, power, false)
+}
+
+fn run_guarded(bench: &mut Workbench, args: &[String], power: &Power, guarded: bool) -> Result<String, Failure> {
     let (options, commands) = parse(args)?;
     if options.virt {
         let chip = options.chip.ok_or_else(|| Failure::new("espefuse --virt: name the chip with --chip"))?;
@@ -65,20 +82,32 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
             "espefuse: the board is an {found}, not an {asked}: change --chip or leave it out"
         )));
     }
+    match Download::of(board) {
+        Download::Open => {}
+        Download::Secure => {
+            return Err(Failure::new(
+                "\nA fatal error occurred: Secure Download Mode is enabled. The tool can not read eFuses.",
+            ));
+        }
+        Download::Closed => return Err(no_answer(board.chip())),
+    }
     let mut efuses = board.clone();
-    let result = run_on(&mut efuses, bench, &options, &commands);
-    if !options.force
+    let result = run_on(&mut efuses, bench, &options, &commands, power);
+    let mut losses = Vec::new();
+    if guarded
+        && !options.force
         && !commands.iter().any(|c| c.flag("--force"))
         && let Some(mut board) = bench.device.clone()
     {
         // without its key a bootloader with Secure Boot v1 starts nothing anyway
         let _ = board.config.load_verification_key(bench);
-        guard::check(&board, &efuses)?;
+        losses = guard::check(&board, &efuses)?;
     }
     if let Some(board) = bench.efuses_mut() {
         *board = efuses;
     }
-    result
+    let losses: String = losses.iter().map(|loss| format!("--- dryburn: {loss}\n")).collect();
+    result.map(|text| losses + &text)
 }
 
 /// Works on the vendor's `--virt` file, which is created when absent and cannot hold keys that nobody may read.
@@ -97,7 +126,7 @@ fn run_on_file(bench: &mut Workbench, chip: Chip, options: &Options, commands: &
             "{name}: found {found} bytes, expected {size}: not an espefuse --virt file of {chip}"
         )));
     }
-    let result = run_on(&mut efuses, bench, options, commands);
+    let result = run_on(&mut efuses, bench, options, commands, &Power::steady());
     efuses.forget_protected();
     let after = efuses.to_bytes(Format::Virt);
     if let Some(name) = file
@@ -115,14 +144,17 @@ fn run_on(
     files: &mut Workbench,
     options: &Options,
     commands: &[Command],
+    power: &Power,
 ) -> Result<String, Failure> {
     check_row(efuses.chip(), commands)?;
     let burns = commands.iter().filter(|c| c.kind == Kind::Burns).count();
-    let mut session = Session::new(efuses, burns > 1);
+    let mut efuses = PoweredEfuses::new(efuses, power);
+    let mut session = Session::new(&mut efuses, burns > 1);
     session.no_postpone = options.no_postpone;
     session.virt = options.virt;
-    session.forced = commands.iter().any(Command::forced);
+    session.forced = commands.iter().rev().find_map(Command::forcing).unwrap_or(false);
     session.show_token = commands.iter().any(|c| c.flag("--show-token"));
+    check_error::announce(&mut session);
     let result = run_all(&mut session, files, commands, burns > 0);
     let out = session.out;
     match result {
@@ -171,10 +203,7 @@ fn run_one(session: &mut Session, files: &mut Workbench, command: &Command) -> R
             Ok(())
         }
         "adc-info" => adc::info(session),
-        "check-error" => {
-            adc::check_error(session);
-            Ok(())
-        }
+        "check-error" => check_error::run(session),
         "summary" => show::run(session, files, command),
         _ => dump::run(session, files, command),
     }

@@ -1,5 +1,6 @@
 //! Key purposes as burn-key and burn-efuse take them: those of the chip, and the values that some chips leave to the user.
 
+use super::Failure;
 use dryburn::{Chip, efuse::KeyPurpose};
 
 /// One purpose under the name that was given.
@@ -62,6 +63,18 @@ pub(super) fn name_of(chip: Chip, value: u8) -> String {
 /// Whether the value can be named.
 pub(super) fn has_value(chip: Chip, value: u8) -> bool {
     KeyPurpose::from_value(chip, value).is_some() || custom(chip).0.contains(&value)
+}
+
+/// Some chips' hardware cannot take a flash encryption key from BLOCK_KEY5 (as espefuse 5.6 refuses it).
+pub(super) fn check_block_5(chip: Chip, field: &str, value: u8) -> Result<(), Failure> {
+    let broken = matches!(chip, Chip::Esp32s3 | Chip::Esp32c3 | Chip::Esp32c6 | Chip::Esp32h2);
+    if field != "KEY_PURPOSE_5" || !broken || !KeyPurpose::from_value(chip, value).is_some_and(KeyPurpose::is_xts) {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{field} can not have {} key due to a hardware bug (please see TRM for more details)",
+        name_of(chip, value)
+    )))
 }
 
 /// All names, for refusals.

@@ -4,7 +4,10 @@ use super::{
     super::Failure,
     format::{bits, value},
 };
-use crate::efuse::{Efuses, coding::GROUP_3_4, place};
+use crate::{
+    efuse::{coding::GROUP_3_4, place},
+    fault::PoweredEfuses,
+};
 use dryburn::{
     Chip, Revision,
     efuse::{Efuse, Field, FieldKind, blocks, chip_revision, read, read_block},
@@ -28,15 +31,13 @@ const POSTPONED: &[&str] = &[
 /// What a command says about protected or burned targets.
 #[derive(Clone, Copy)]
 pub(super) struct Force {
-    /// Go on regardless.
-    pub on: bool,
     /// Mention the option in refusals.
     pub hint: bool,
 }
 
 /// Staged values on top of eFuses, and the console output so far.
 pub(super) struct Session<'a> {
-    pub e: &'a mut Efuses,
+    pub e: &'a mut PoweredEfuses<'a>,
     staged: Vec<Vec<u32>>,
     pub out: String,
     /// Several commands: burn once, at the end.
@@ -46,7 +47,7 @@ pub(super) struct Session<'a> {
     pub burned: bool,
     /// Burn all of block 0 at once.
     pub no_postpone: bool,
-    /// Some command of the line has --force-write-always: it counts for all of them.
+    /// The last command of the line that could have --force-write-always has it: that counts for all of them.
     pub forced: bool,
     /// A `--virt` file, not a board.
     pub virt: bool,
@@ -56,9 +57,9 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(e: &'a mut Efuses, batch: bool) -> Self {
+    pub fn new(e: &'a mut PoweredEfuses<'a>, batch: bool) -> Self {
         let staged = (0..blocks(e.chip()).len()).map(|n| vec![0; e.words(n)]).collect();
-        let force = Force { on: false, hint: false };
+        let force = Force { hint: false };
         let out = String::from("espefuse v5.6.0\n");
         let (no_postpone, show_token, virt, forced) = (false, false, false, false);
         Self { e, staged, out, batch, wants_burn: false, burned: false, no_postpone, forced, virt, show_token, force }
@@ -128,7 +129,7 @@ impl<'a> Session<'a> {
 
     /// Refuses, or goes on where that was forced.
     fn object(&mut self, text: &str) -> Result<(), Failure> {
-        if !self.force.on && !self.forced {
+        if !self.forced {
             let hint = if self.force.hint { FORCE_HINT } else { "" };
             return Err(Failure::new(format!("        {text}{hint}")));
         }
@@ -328,7 +329,11 @@ impl<'a> Session<'a> {
         {
             return Err(Failure::new("The 2 coding scheme is not supported"));
         }
-        self.e.burn(n, data);
+        if self.virt {
+            self.e.burn_without_code(n, data);
+        } else {
+            self.e.burn(n, data).map_err(|lost| Failure::new(format!("BLOCK{n} was being burned: {lost}")))?;
+        }
         self.e.note_programmed(n, data);
         let now: Vec<u32> = (0..data.len()).map(|w| self.e.read_word(n, w)).collect();
         let how = if now == data { "write block == read block" } else { "all write block bits are set" };
@@ -340,7 +345,12 @@ impl<'a> Session<'a> {
         let names = format!("{} (['{}'])", block.name, block.aliases.first().unwrap_or(&block.name));
         if block.read_disable.iter().any(|bit| self.disabled("RD_DIS", *bit)) {
             self.say(&format!("{names} is read-protected. Read back the burn value is not possible."));
-            return Ok(());
+            if now.iter().all(|word| *word == 0) {
+                return Ok(());
+            }
+            // of the C2's block the two halves are protected one by one
+            let shown: String = now.iter().rev().map(|word| format!("{word:08x}")).collect();
+            return Err(Failure::new(format!("The {} is read-protected but not all '0' ({shown})", block.name)));
         }
         if n == 0 {
             return Ok(()); // the tool does not insist on the single bits of block 0

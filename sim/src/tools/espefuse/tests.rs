@@ -273,13 +273,17 @@ fn rows_of_commands_that_the_vendors_tool_cannot_take_are_refused() {
 
 #[test]
 fn key_files_of_any_content_are_read_or_refused() {
-    let digest = |bytes: &[u8]| super::key_digest::digest(bytes).map_err(|e| e.text);
+    let digest = |bytes: &[u8]| super::key_digest::digest("key.pem", bytes).map_err(|e| e.text);
     let pem = fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/keys/p256.pem")).unwrap();
     assert!(digest(&pem).is_ok_and(|d| d.to_vec() == vector("pubkey_digest_p256.bin")));
     for i in 0..pem.len() {
         let mut damaged = pem.clone();
         damaged[i] ^= 1;
-        let _ = (digest(&damaged), super::key_digest::private_number(&damaged), digest(&pem[..i]));
+        assert!(
+            digest(&damaged).map_or_else(|text| text.starts_with("key.pem: "), |_| true),
+            "the error names the file"
+        );
+        let _ = (digest(&damaged), super::key_digest::private_number("key.pem", &damaged), digest(&pem[..i]));
     }
 }
 
@@ -291,4 +295,82 @@ fn the_token_equals_the_vendors() {
     ok(&mut bench, "espefuse burn-efuse SECURE_VERSION 3 burn-efuse WR_DIS 3");
     let text = ok(&mut bench, "espefuse dump --format token");
     assert!(text.contains("EFSR:esp32c3:000:AwAAAAAAAAAAAAAAAAAAAADAAAAAAAAA::::::::::::x-VuRA\n"), "{text}");
+}
+
+/// As observed of espefuse 5.6: of several commands with --force-write-always the last one's word counts for all.
+#[test]
+fn force_write_always_is_what_the_last_command_says() {
+    let (_dir, mut bench) = desk();
+    for (line, status) in [
+        ("burn-bit BLOCK3 2", 2),
+        ("burn-bit BLOCK3 2 --force-write-always", 0),
+        ("burn-bit BLOCK3 2 --force-write-always burn-bit BLOCK0 50", 2),
+        ("burn-bit BLOCK3 2 burn-bit BLOCK0 50 --force-write-always", 0),
+        // these have no such option
+        ("burn-bit BLOCK3 2 --force-write-always burn-efuse SECURE_VERSION 1", 0),
+        ("burn-bit BLOCK3 2 --force-write-always write-protect-efuse SECURE_VERSION", 0),
+    ] {
+        bench.device = Some(board(Efuses::new(Chip::Esp32c3)));
+        ok(&mut bench, "espefuse burn-bit BLOCK3 1");
+        let out = exec(&mut bench, &format!("espefuse {line}"));
+        assert_eq!(out.status, status, "{line}\n{}", out.text);
+    }
+}
+
+/// As observed of espefuse 5.6, each found by the random comparison.
+#[test]
+fn burn_efuse_in_its_corners() {
+    let (_dir, mut bench) = desk();
+    bench.device = Some(board(Efuses::new(Chip::Esp32c2)));
+    ok(&mut bench, "espefuse burn-efuse CUSTOM_MAC aa:cd:ef:01:02:03");
+    assert_eq!(read(bench.efuses_mut().unwrap(), "CUSTOM_MAC_USED"), 0);
+    ok(&mut bench, "espefuse burn-custom-mac aa:cd:ef:01:02:03");
+    assert_eq!(read(bench.efuses_mut().unwrap(), "CUSTOM_MAC_USED"), 1);
+
+    // only the value that counts has to fit
+    bench.device = Some(board(Efuses::new(Chip::Esp32)));
+    let out = exec(&mut bench, "espefuse burn-efuse SECURE_VERSION 0x100000000");
+    assert!(out.status == 2 && out.text.contains("4294967296 is too large"), "{}", out.text);
+    ok(&mut bench, "espefuse burn-efuse SECURE_VERSION 0x100000000 SECURE_VERSION 1");
+
+    bench.device = Some(board(Efuses::new(Chip::Esp32s3)));
+    let out = exec(&mut bench, "espefuse burn-efuse KEY_PURPOSE_5 4");
+    assert!(out.status == 2 && out.text.contains("can not have XTS_AES_128_KEY key"), "{}", out.text);
+
+    bench.device = Some(board(Efuses::new(Chip::Esp32c5)));
+    ok(&mut bench, "espefuse burn-efuse BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_LO");
+    ok(&mut bench, "espefuse burn-efuse BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_LO");
+    assert_eq!(read(bench.efuses_mut().unwrap(), "BOOTLOADER_ANTI_ROLLBACK_SECURE_VERSION_LO"), 3);
+}
+
+/// What espefuse 5.6 prints of a `--virt` file with the same error registers.
+#[test]
+fn coding_errors_are_named_as_the_vendor_names_them() {
+    let (dir, mut bench) = desk();
+    let mut image = vec![0; 0x200];
+    image[0x1C0..0x1C4].copy_from_slice(&0x0008_7050_u32.to_le_bytes());
+    image[0x2C..0x30].copy_from_slice(&(1_u32 << 23).to_le_bytes());
+    image.reverse();
+    fs::write(dir.path().join("e.virt"), &image).unwrap();
+    let out = exec(&mut bench, "espefuse --chip esp32c3 --virt --path-efuse-file e.virt check-error");
+    let found = "Error(s) in BLOCK2 [ERRORS:5 FAIL:False].
+Error(s) in BLOCK4 [ERRORS:7 FAIL:True].
+
+BLOCK0          (                ) [0 ] err__regs: 00000000 00000000 00000000 00000000 00000000 00000000
+EFUSE_RD_RS_ERR0_REG        0x00087050
+EFUSE_RD_RS_ERR1_REG        0x00000000
+";
+    let zeros = "0".repeat(64);
+    let want = format!(
+        "espefuse v5.6.0
+{found}
+=== Run \"check-error\" command ===
+{found}BLOCK2 : BLOCK_SYS_DATA [ERRORS:5 FAIL:0]         = 0x{zeros} (writable)
+BLOCK4 : BLOCK_KEY0 [ERRORS:7 FAIL:1]             = 0x{zeros} (not writable)
+Not all errors can be fixed because some fields are write-protected!
+
+A fatal error occurred: Error(s) were detected in eFuses.
+"
+    );
+    assert_eq!((out.text, out.status), (want, 2));
 }

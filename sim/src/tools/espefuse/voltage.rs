@@ -61,7 +61,7 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
     session.say(&text);
     for name in names {
         if let Some(field) = session.field(name) {
-            session.stage(field, &[1], Force { on: false, hint: false })?;
+            session.stage(field, &[1], Force { hint: false })?;
         }
     }
     session.say(&format!("{rail} setting complete."));

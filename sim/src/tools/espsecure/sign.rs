@@ -2,14 +2,12 @@
 
 use super::{Failure, Version, Workbench, check_output, fatal, keys, verify};
 use clap::Args;
-use dryburn::{
-    SecureBootScheme,
-    secure_boot::{
-        sign::{PublicKey, SignError},
-        v2::{BLOCK, MAX_BLOCKS, SECTOR},
-    },
+use dryburn::secure_boot::{
+    ImageDigest,
+    sign::{PublicKey, SignError},
+    v2::{BLOCK, MAX_BLOCKS, SECTOR},
 };
-use sha2::{Digest, Sha256, Sha384};
+use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
 #[derive(Args)]
@@ -116,13 +114,15 @@ fn sign_v2(bench: &mut Workbench, job: &SignData, mut data: Vec<u8>, text: &mut 
     if detached {
         for (key, signature) in job.pub_key.iter().zip(&job.signature) {
             let key = keys::v2_verifying(&keys::read_text(bench, key)?)?;
-            let block = key.attach(&digest(key.scheme(), &data), &bench.read(signature)?).map_err(bad_signature)?;
+            let digest = ImageDigest::of(key.scheme(), &data);
+            let block = key.attach(digest.as_ref(), &bench.read(signature)?).map_err(bad_signature)?;
             sector.extend_from_slice(&block);
         }
     } else {
         for key in &job.keyfile {
             let key = keys::v2_private(&keys::read_text(bench, key)?)?;
-            sector.extend_from_slice(&key.sign_v2(&digest(key.scheme(), &data), &mut bench.rng)?);
+            let digest = ImageDigest::of(key.scheme(), &data);
+            sector.extend_from_slice(&key.sign_v2(digest.as_ref(), &mut bench.rng)?);
         }
     }
     writeln!(
@@ -162,14 +162,6 @@ fn present_blocks(data: &mut Vec<u8>, text: &mut String) -> Result<Vec<u8>, Fail
     }
     data.truncate(data.len() - SECTOR);
     Ok(blocks)
-}
-
-fn digest(scheme: SecureBootScheme, content: &[u8]) -> Vec<u8> {
-    if scheme == SecureBootScheme::V2EcdsaP384 {
-        Sha384::digest(content).to_vec()
-    } else {
-        Sha256::digest(content).to_vec()
-    }
 }
 
 fn bad_signature(_: SignError) -> Failure {

@@ -60,6 +60,8 @@ pub enum Command {
     ImageInfo(ImageInfo),
     /// Print the flash chip's identification.
     FlashId,
+    /// Print the security eFuses that the ROM reports.
+    GetSecurityInfo,
     /// Print the version of the tool whose output is followed.
     Version,
 }
@@ -100,7 +102,7 @@ pub struct WriteFlash {
     pub encrypt_files: Vec<String>,
     /// Do not look at the flash encryption eFuses.
     #[arg(long)]
-    ignore_flash_enc_efuse: bool,
+    pub ignore_flash_enc_efuse: bool,
     /// Compress the transfer (no meaning here).
     #[arg(long, short = 'z', conflicts_with = "no_compress")]
     compress: bool,
@@ -144,7 +146,7 @@ pub struct ReadFlash {
 pub struct EraseFlash {
     /// Skip security checks.
     #[arg(long)]
-    force: bool,
+    pub force: bool,
     /// Pins of the flash (no meaning here).
     #[arg(long)]
     spi_connection: Option<String>,
@@ -160,7 +162,7 @@ pub struct EraseRegion {
     pub size: String,
     /// Skip security checks.
     #[arg(long)]
-    force: bool,
+    pub force: bool,
     /// Pins of the flash (no meaning here).
     #[arg(long)]
     spi_connection: Option<String>,
@@ -199,8 +201,17 @@ pub struct ImageInfo {
 }
 
 /// The commands, to find the one among the words that come before it.
-const COMMANDS: [&str; 8] =
-    ["write-flash", "read-flash", "erase-flash", "erase-region", "merge-bin", "image-info", "flash-id", "version"];
+const COMMANDS: [&str; 9] = [
+    "write-flash",
+    "read-flash",
+    "erase-flash",
+    "erase-region",
+    "merge-bin",
+    "image-info",
+    "flash-id",
+    "get-security-info",
+    "version",
+];
 
 /// Rewrites the old spelling into the new one, and the tool's short options of two letters into their long form, which the
 /// parser understands. Values are left alone, also those before the command (`--before default_reset`).

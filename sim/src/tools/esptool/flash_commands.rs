@@ -1,7 +1,8 @@
 //! `read-flash`, `erase-flash`, `erase-region`, `flash-id`.
 
 use super::args::{EraseRegion, ReadFlash};
-use super::{Failure, Workbench, fatal, size_name};
+use super::{Failure, Workbench, fatal, secured, size_name};
+use crate::efuse::Efuses;
 use crate::flash::Flash;
 use crate::flash::spi::SpiFlash;
 use crate::tools::size;
@@ -32,13 +33,14 @@ pub fn read(bench: &Workbench, flash: &Flash, args: &ReadFlash) -> Result<String
 }
 
 /// Erases the whole chip.
-pub fn erase_all(flash: &mut Flash) -> Result<String, Failure> {
+pub fn erase_all(efuses: &Efuses, flash: &mut Flash, force: bool) -> Result<String, Failure> {
+    secured::erase_all(efuses, force)?;
     flash.erase(0, flash.size())?;
     Ok("Flash memory erased successfully.\n".into())
 }
 
 /// Erases whole sectors.
-pub fn erase_region(flash: &mut Flash, args: &EraseRegion) -> Result<String, Failure> {
+pub fn erase_region(efuses: &Efuses, flash: &mut Flash, args: &EraseRegion) -> Result<String, Failure> {
     let (from, to) = range(flash, args.address, &args.size)?;
     if !from.is_multiple_of(SECTOR) {
         return Err(fatal(format!("Offset to erase from must be a multiple of 4096, but is {from:#x}")));
@@ -46,6 +48,7 @@ pub fn erase_region(flash: &mut Flash, args: &EraseRegion) -> Result<String, Fai
     if !to.is_multiple_of(SECTOR) {
         return Err(fatal(format!("Size of data to erase must be a multiple of 4096, but is {:#x}", to - from)));
     }
+    secured::erase(efuses, args.force)?;
     flash.erase(from, to)?;
     Ok(format!("Flash memory region erased successfully: {:#x} bytes at {from:#010x}.\n", to - from))
 }

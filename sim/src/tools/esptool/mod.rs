@@ -9,10 +9,10 @@
 //! `--before`, `--after`, `--no-stub`) are read and mean nothing. Other differences: usage errors are plain lines instead
 //! of boxes, and empty files are refused, since they are always a mistake here.
 //!
-//! `image-info` and `merge-bin` are held against the real tool's output. The texts of the commands that need a chip are not:
-//! no chip was at hand, so their wording is UNVERIFIED.
+//! `image-info` and `merge-bin` are held against the real tool's output. What is refused for the sake of burned eFuses, and in
+//! which words, was seen by running the tool against a made-up chip (`secured.rs`); no real chip was at hand.
 //!
-//! Not modelled: ESP8266, `elf2image`, UF2 and hex output, memory access, and the refusals that depend on eFuses.
+//! Not modelled: ESP8266, `elf2image`, UF2 and hex output, memory access.
 
 mod args;
 mod flash_commands;
@@ -21,6 +21,8 @@ mod memory_map;
 mod merge;
 mod params;
 mod regions;
+mod secured;
+mod security_info;
 mod write;
 
 use super::{Failure, Workbench};
@@ -29,7 +31,7 @@ use crate::efuse::Efuses;
 use crate::flash::{Flash, FlashError};
 use args::{Cli, Command};
 use clap::Parser;
-use dryburn::Chip;
+use dryburn::{Chip, efuse::security};
 use std::str::FromStr;
 
 /// The version of the real tool whose output is followed.
@@ -62,17 +64,27 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
         Command::WriteFlash(args) => {
             // a tool that is connected knows the chip; a file that stands for one does not tell
             let board = bench.device.as_ref().filter(|_| cli.flash.is_none()).map(Device::chip);
-            on_chip(bench, &cli, |bench, flash| write::run(bench, flash, chip.or(board), args))
+            let chip = chip.or(board);
+            let knows_efuses = cli.flash.is_none() || cli.efuses.is_some();
+            on_chip(bench, &cli, |bench, efuses, flash| {
+                let revision = Some(security::chip_revision(efuses)).filter(|_| knows_efuses);
+                write::run(bench, flash, write::Target { chip, revision }, args)
+            })
         }
         Command::ReadFlash(args) => {
             if cli.flash.as_ref() == Some(&args.file) {
                 return Err(Failure::new(format!("{}: the chip itself; read it to another file", args.file)));
             }
-            on_chip(bench, &cli, |bench, flash| flash_commands::read(bench, flash, args))
+            on_chip(bench, &cli, |bench, _, flash| flash_commands::read(bench, flash, args))
         }
-        Command::EraseFlash(_) => on_chip(bench, &cli, |_, flash| flash_commands::erase_all(flash)),
-        Command::EraseRegion(args) => on_chip(bench, &cli, |_, flash| flash_commands::erase_region(flash, args)),
-        Command::FlashId => on_chip(bench, &cli, |_, flash| Ok(flash_commands::flash_id(flash))),
+        Command::EraseFlash(args) => {
+            on_chip(bench, &cli, |_, efuses, flash| flash_commands::erase_all(efuses, flash, args.force))
+        }
+        Command::EraseRegion(args) => {
+            on_chip(bench, &cli, |_, efuses, flash| flash_commands::erase_region(efuses, flash, args))
+        }
+        Command::FlashId => on_chip(bench, &cli, |_, _, flash| Ok(flash_commands::flash_id(flash))),
+        Command::GetSecurityInfo => on_chip(bench, &cli, |_, efuses, _| security_info::report(efuses)),
     }
 }
 
@@ -80,7 +92,7 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
 fn on_chip(
     bench: &mut Workbench,
     cli: &Cli,
-    command: impl FnOnce(&mut Workbench, &mut Flash) -> Result<String, Failure>,
+    command: impl FnOnce(&Workbench, &Efuses, &mut Flash) -> Result<String, Failure>,
 ) -> Result<String, Failure> {
     if let Some(name) = &cli.flash {
         let before = load(bench, name, cli.flash_chip_size)?;
@@ -88,7 +100,7 @@ fn on_chip(
         let stand_in = Device::new(flash, efuses(bench, cli)?);
         // the board goes back on the desk whatever comes of the command
         let board = bench.device.replace(stand_in);
-        let result = on_board(bench, command);
+        let result = on_board(bench, &cli.command, command);
         let after = std::mem::replace(&mut bench.device, board).map(|device| device.flash);
         let text = result?;
         if let Some(after) = after.filter(|after| before.as_ref() != Some(after)) {
@@ -96,20 +108,23 @@ fn on_chip(
         }
         return Ok(text);
     }
-    on_board(bench, command)
+    on_board(bench, &cli.command, command)
 }
 
 fn on_board(
     bench: &mut Workbench,
-    command: impl FnOnce(&mut Workbench, &mut Flash) -> Result<String, Failure>,
+    name: &Command,
+    command: impl FnOnce(&Workbench, &Efuses, &mut Flash) -> Result<String, Failure>,
 ) -> Result<String, Failure> {
     let no_board = || {
         Failure::new(
             "no board: name the file that stands for the flash chip, as in `esptool --flash chip.bin …` (with `--flash-chip-size 4MB` to start erased)",
         )
     };
-    let mut flash = bench.device.as_ref().ok_or_else(no_board)?.flash.clone();
-    let text = command(bench, &mut flash)?;
+    let device = bench.device.as_ref().ok_or_else(no_board)?;
+    secured::connect(&device.efuses, name)?;
+    let mut flash = device.flash.clone();
+    let text = command(bench, &device.efuses, &mut flash)?;
     bench.device.as_mut().ok_or_else(no_board)?.flash = flash;
     Ok(text)
 }

@@ -44,7 +44,7 @@ pub(super) fn run<'a>(bench: &mut Workbench, mut words: impl Iterator<Item = &'a
     let pem = p256::SecretKey::from(&key).to_pkcs8_pem(LineEnding::LF);
     let pem = pem.map_err(|_| Failure::new("openssl: the key cannot be written"))?;
     let certificate = certificate(name, key)?;
-    bench.write(key_file, pem.as_bytes())?;
+    bench.write_secret(key_file, pem.as_bytes())?;
     bench.write(file, certificate.as_bytes())?;
     Ok("-----\n".into())
 }
