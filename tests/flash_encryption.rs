@@ -5,8 +5,12 @@ use aes::{
     Aes128, Aes256, Block,
     cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit},
 };
-use dryburn::flash_encryption::{BadKeyLength, CryptConfig, FlashCipher, FlashKey, KeyScheme, Misaligned};
+use dryburn::flash_encryption::{BadKeyLength, CryptConfig, FlashCipher, FlashKey, KeyScheme, Misaligned, Path};
 use proptest::prelude::*;
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
 use std::{fs, path::PathBuf};
 
 fn vector(name: &str) -> Vec<u8> {
@@ -26,11 +30,22 @@ fn decrypted(key: &FlashKey, address: u32, data: &[u8]) -> Vec<u8> {
     data
 }
 
+/// The paths that this machine has.
+fn paths() -> impl Iterator<Item = Path> {
+    Path::ALL.into_iter().filter(|path| path.is_available())
+}
+
 fn check(ciphertext: &str, plaintext: &str, key: &str, scheme: KeyScheme, address: u32) {
     let key = FlashKey::from_file(&vector(key), scheme).unwrap();
     let (plain, cipher) = (vector(plaintext), vector(ciphertext));
-    assert_eq!(hex::encode(encrypted(&key, address, &plain)), hex::encode(&cipher), "encrypting {ciphertext}");
-    assert_eq!(hex::encode(decrypted(&key, address, &cipher)), hex::encode(&plain), "decrypting {ciphertext}");
+    for path in paths() {
+        let engine = FlashCipher::with_path(&key, path);
+        let (mut there, mut back) = (plain.clone(), cipher.clone());
+        engine.encrypt(address, &mut there).unwrap();
+        assert_eq!(hex::encode(there), hex::encode(&cipher), "encrypting {ciphertext}, {}", path.name());
+        engine.decrypt(address, &mut back).unwrap();
+        assert_eq!(hex::encode(back), hex::encode(&plain), "decrypting {ciphertext}, {}", path.name());
+    }
 }
 
 #[test]
@@ -210,6 +225,58 @@ fn address() -> impl Strategy<Value = u32> {
 
 fn data() -> impl Strategy<Value = Vec<u8>> {
     (0usize..=40).prop_flat_map(|pieces| prop::collection::vec(any::<u8>(), pieces * 16))
+}
+
+/// A random number below `end`.
+fn below(rng: &mut ChaCha8Rng, end: u32) -> u32 {
+    rng.next_u32() % end
+}
+
+fn random_key(rng: &mut ChaCha8Rng) -> FlashKey {
+    let mut key = [0; 64];
+    rng.fill_bytes(&mut key);
+    let half = *key.first_chunk().unwrap();
+    match below(rng, 4) {
+        0 | 1 => FlashKey::Esp32 { key: half, config: CryptConfig::new(below(rng, 16) as u8) },
+        2 => FlashKey::Xts128(half),
+        _ => FlashKey::Xts256(key),
+    }
+}
+
+/// Every path gives the sheet's bytes, for any key, configuration, address, length and alignment of the buffer, and
+/// leaves the bytes beside them alone.
+#[test]
+fn every_path_gives_the_same_bytes() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(5);
+    let mut cases = [0; 3];
+    for case in 0..12_000u32 {
+        let key = random_key(rng);
+        let near = [0x1_0000, 0xFF_F000, 0x7F_FE00, 0xFFFF_F000, rng.next_u32()][below(rng, 5) as usize];
+        let address = below(rng, 0x1000).wrapping_add(near) & !15;
+        let longest = [8, 40, 160][below(rng, 3) as usize];
+        let pieces = below(rng, longest) as usize;
+        let (before, after) = (below(rng, 64) as usize, below(rng, 64) as usize);
+        let mut plain = vec![0; before + pieces * 16 + after];
+        rng.fill_bytes(&mut plain);
+        let data = before..before + pieces * 16;
+        let mut there = plain.clone();
+        there[data.clone()].copy_from_slice(&naive_all(&key, address, &plain[data.clone()], true));
+        for path in paths() {
+            let what = format!("case {case}: {key:?}, {address:#x}, {pieces} pieces, {}", path.name());
+            let (engine, mut bytes) = (FlashCipher::with_path(&key, path), plain.clone());
+            engine.encrypt(address, &mut bytes[data.clone()]).unwrap();
+            assert!(bytes == there, "encrypting, {what}");
+            engine.decrypt(address, &mut bytes[data.clone()]).unwrap();
+            assert!(bytes == plain, "decrypting, {what}");
+            cases[path as usize] += 1;
+        }
+    }
+    for path in Path::ALL {
+        match cases[path as usize] {
+            0 => println!("skipped: this machine has no {}", path.name()),
+            count => println!("{count} cases on {}", path.name()),
+        }
+    }
 }
 
 proptest! {

@@ -2,14 +2,24 @@
 //!
 //! The unit decrypts when an odd number of bits of the crypt counter is burned (formats sheet §4.5, 5.5). Mapping has the
 //! granularity of the MMU page (64 KiB, less on some chips), decryption that of the cipher's row, so the page size never
-//! shows in what is read; it shows in what may be linked, which the core's image checks.
+//! shows in what is read; it shows in what may be linked, which the core's image checks. The cache does not show either:
+//! a view cannot outlive a change of flash, and its line is longer than the chips' so that the cipher works in bulk.
 
 use crate::{
     efuse::Efuses,
     flash::{Flash, FlashError},
 };
-use dryburn::{efuse::security, flash_encryption::FlashCipher};
+use dryburn::{
+    efuse::security,
+    flash_encryption::{FlashCipher, PIECE},
+};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+use std::cell::RefCell;
+
+/// Size in bytes of what is decrypted at once when much is read; divides the size of every flash.
+const LINE: usize = 16 * 1024;
+/// From this many bytes on, a read is worth a line.
+const MUCH: usize = 256;
 
 /// The encryption unit of a board: its cipher when it is on.
 #[derive(Default)]
@@ -31,7 +41,7 @@ impl EncryptionUnit {
 
     /// The CPU's view of `flash`.
     pub fn view<'a>(&'a self, flash: &'a Flash) -> CpuView<'a> {
-        CpuView { flash, cipher: self.cipher.as_ref() }
+        CpuView { flash, cipher: self.cipher.as_ref(), line: RefCell::default() }
     }
 
     /// Programs `data` as `bootloader_flash_write(…, write_encrypted = true)` does: encrypted when the unit is on.
@@ -56,10 +66,17 @@ impl EncryptionUnit {
 }
 
 /// Flash as the CPU reads it.
-#[derive(Clone, Copy)]
 pub struct CpuView<'a> {
     flash: &'a Flash,
     cipher: Option<&'a FlashCipher>,
+    line: RefCell<Line>,
+}
+
+/// The part of flash that was decrypted last: its address and bytes; no bytes when there is none.
+#[derive(Default)]
+struct Line {
+    address: u32,
+    bytes: Vec<u8>,
 }
 
 impl CpuView<'_> {
@@ -68,41 +85,49 @@ impl CpuView<'_> {
     /// # Errors
     /// Beyond the end of flash.
     pub fn fill(&self, address: u32, buf: &mut [u8]) -> Result<(), FlashError> {
-        self.flash.read(address, buf)?;
-        let Some(cipher) = self.cipher else { return Ok(()) };
-        // whole 16-byte blocks are decrypted in place; ends that stick out are read again as part of their block
-        let head = buf.len().min((address.wrapping_neg() & 15) as usize);
-        let (head, rest) = buf.split_at_mut(head);
-        let (body, tail) = rest.split_at_mut(rest.len() & !15);
-        let body_at = address + head.len() as u32;
-        let tail_at = body_at + body.len() as u32;
-        if !body.is_empty() {
-            let length = body.len() as u64;
-            cipher.decrypt(body_at, body).map_err(|_| FlashError::NotAligned { address: body_at, length, size: 16 })?;
-        }
-        for (at, part) in [(address, head), (tail_at, tail)] {
-            if !part.is_empty() {
-                self.partial(cipher, at, part)?;
-            }
+        let Some(cipher) = self.cipher else { return self.flash.read(address, buf) };
+        self.flash.check_range(address, buf.len() as u64)?;
+        let much = buf.len() >= MUCH;
+        let (mut at, mut rest) = (address, buf);
+        while !rest.is_empty() {
+            let offset = at as usize % LINE;
+            let (part, next) = rest.split_at_mut(rest.len().min(LINE - offset));
+            self.fill_in_line(cipher, at, part, much)?;
+            at += part.len() as u32;
+            rest = next;
         }
         Ok(())
     }
 
-    /// Fills `part`, which lies inside one 16-byte block.
-    fn partial(&self, cipher: &FlashCipher, address: u32, part: &mut [u8]) -> Result<(), FlashError> {
-        let block_at = address & !15;
-        let mut block = [0; 16];
-        self.flash.read(block_at, &mut block)?;
-        cipher.decrypt(block_at, &mut block).map_err(|_| FlashError::NotAligned {
-            address: block_at,
-            length: 16,
-            size: 16,
-        })?;
-        let from = (address & 15) as usize;
-        for (to, byte) in part.iter_mut().zip(block.iter().skip(from)) {
-            *to = *byte;
+    /// Fills `part`, which lies in one line: from the line if it is there or `much` is read, else block by block.
+    fn fill_in_line(&self, cipher: &FlashCipher, at: u32, part: &mut [u8], much: bool) -> Result<(), FlashError> {
+        let offset = at as usize % LINE;
+        let address = at - offset as u32;
+        let mut line = self.line.borrow_mut();
+        let there = line.address == address && !line.bytes.is_empty();
+        if !there && much {
+            let mut bytes = std::mem::take(&mut line.bytes);
+            bytes.resize(LINE, 0);
+            self.decrypted(cipher, address, &mut bytes)?;
+            *line = Line { address, bytes };
         }
+        if there || much {
+            part.copy_from_slice(&line.bytes[offset..offset + part.len()]);
+            return Ok(());
+        }
+        let mut blocks = [0; MUCH + 2 * PIECE];
+        let into = offset % PIECE;
+        let blocks = &mut blocks[..(into + part.len()).next_multiple_of(PIECE)];
+        self.decrypted(cipher, at - into as u32, blocks)?;
+        part.copy_from_slice(&blocks[into..into + part.len()]);
         Ok(())
+    }
+
+    /// Reads whole blocks.
+    fn decrypted(&self, cipher: &FlashCipher, address: u32, blocks: &mut [u8]) -> Result<(), FlashError> {
+        self.flash.read(address, blocks)?;
+        let length = blocks.len() as u64;
+        cipher.decrypt(address, blocks).map_err(|_| FlashError::NotAligned { address, length, size: PIECE as u32 })
     }
 }
 
@@ -137,6 +162,20 @@ mod tests {
             let mut buf = vec![0; len];
             unit.view(&flash).fill(at, &mut buf).expect("inside");
             prop_assert_eq!(&buf, &plain[at as usize..][..len]);
+        }
+
+        #[test]
+        fn what_was_read_before_does_not_show(reads in prop::collection::vec((0usize..0xA000, 0usize..0x5000), 1..8)) {
+            let mut flash = Flash::new(Flash::MIN_SIZE).expect("a legal size");
+            let plain: Vec<u8> = (0..0x1_0000u32).map(|i| ((i * 7) >> 3) as u8).collect();
+            let unit = EncryptionUnit { cipher: Some(FlashCipher::new(&FlashKey::Xts128([0x3C; 32]))) };
+            unit.program(&mut flash, 0, &plain).expect("aligned");
+            let view = unit.view(&flash);
+            for (at, len) in reads {
+                let mut buf = vec![0; len];
+                view.fill(at as u32, &mut buf).expect("inside");
+                prop_assert_eq!(&buf, &plain[at..][..len]);
+            }
         }
     }
 }

@@ -19,12 +19,15 @@
 //! | [`tools`] | esptool, espsecure, espefuse, gen_esp32part, esp_enc_img_gen, openssl ecparam |
 //! | [`scenario`] | Markdown documents that run |
 //! | [`report`] | results for people and machines |
+//! | [`bulk`] | flash encryption of whole images on all cores |
+//! | [`throughput`] | how fast flash encryption is, and beside what |
 //! | [`strategy`] | proptest strategies for everything above |
 #![forbid(unsafe_code)]
 
 pub mod app;
 pub mod board;
 pub mod bootloader;
+pub mod bulk;
 pub mod bus;
 pub mod campaign;
 pub mod cli;
@@ -39,5 +42,6 @@ pub mod report;
 pub mod rom;
 pub mod scenario;
 pub mod strategy;
+pub mod throughput;
 pub mod tools;
 pub mod uart;

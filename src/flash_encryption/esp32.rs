@@ -12,7 +12,7 @@
 //! Address bits 24 and up take no part, as the hardware table has it. espsecure multiplies big integers instead: at
 //! `0x100_0000` and above its bits spill into their neighbours, and its files no longer match.
 
-use super::CryptConfig;
+use super::{CryptConfig, kernel::Direction};
 use aes::{
     Aes256Dec, Aes256Enc,
     cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit},
@@ -50,7 +50,7 @@ impl Cipher {
     }
 
     /// The AES key of the row that holds `address`.
-    fn row_key(&self, address: u32) -> [u8; 32] {
+    pub(super) fn row_key(&self, address: u32) -> [u8; 32] {
         let mut key = self.key;
         for (mask, bit) in self.masks.iter().zip(LOW_BIT..) {
             if address >> bit & 1 == 1 {
@@ -60,16 +60,16 @@ impl Cipher {
         key
     }
 
-    /// Encrypts whole 16-byte blocks that lie in one row.
-    pub(super) fn encrypt_row(&self, address: u32, blocks: &mut [u8]) {
-        let cipher = Aes256Dec::new(&Array(self.row_key(address)));
-        reversed(blocks, |blocks| cipher.decrypt_blocks(Array::cast_slice_from_core_mut(blocks)));
-    }
-
-    /// Decrypts whole 16-byte blocks that lie in one row.
-    pub(super) fn decrypt_row(&self, address: u32, blocks: &mut [u8]) {
-        let cipher = Aes256Enc::new(&Array(self.row_key(address)));
-        reversed(blocks, |blocks| cipher.encrypt_blocks(Array::cast_slice_from_core_mut(blocks)));
+    /// Encrypts or decrypts whole 16-byte blocks that lie in one row.
+    pub(super) fn run(&self, direction: Direction, address: u32, blocks: &mut [u8]) {
+        let key = Array(self.row_key(address));
+        reversed(blocks, |blocks| {
+            let blocks = Array::cast_slice_from_core_mut(blocks);
+            match direction {
+                Direction::Encrypt => Aes256Dec::new(&key).decrypt_blocks(blocks),
+                Direction::Decrypt => Aes256Enc::new(&key).encrypt_blocks(blocks),
+            }
+        });
     }
 }
 

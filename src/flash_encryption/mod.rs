@@ -10,15 +10,29 @@
 //! its neighbours, and data may be cut at any multiple of 16. Ciphertext carries no integrity: a wrong key, address or
 //! configuration gives other bytes, never an error.
 //!
+//! Long data goes through vector kernels where the machine has the instructions ([`Path`]); the bytes are the same on every
+//! path.
+//!
 //! Keys are in *file order*, the order of espsecure's key files; eFuse key blocks hold them byte-reversed.
 //!
 //! Sources: formats sheet §4 (ESP32), §5 (XTS).
 
 mod esp32;
+#[allow(unsafe_code, reason = "vector instructions; see there why it is sound")]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::needless_range_loop,
+    reason = "arrays and loops of constant size, that unroll"
+)]
+mod kernel;
 mod xts;
+
+pub use kernel::Path;
 
 use aes::{Aes128, Aes256};
 use core::fmt;
+use kernel::Direction;
 use sha2::{Digest, Sha256};
 
 /// Size in bytes of the piece that addresses and lengths must be multiples of (formats sheet §4.3, §5.2).
@@ -162,18 +176,27 @@ pub struct FlashCipher(Kind);
 
 #[allow(clippy::large_enum_variant, reason = "there is no allocator to box with")]
 enum Kind {
-    Esp32(esp32::Cipher),
-    Xts128(xts::Cipher<Aes128>),
-    Xts256(xts::Cipher<Aes256>),
+    Esp32(esp32::Cipher, kernel::Esp32),
+    Xts128(xts::Cipher<Aes128>, kernel::Xts<11>),
+    Xts256(xts::Cipher<Aes256>, kernel::Xts<15>),
 }
 
 impl FlashCipher {
-    /// Expands `key`.
+    /// Expands `key` for the fastest [`Path`] of this machine.
     pub fn new(key: &FlashKey) -> Self {
+        Self::with_path(key, Path::fastest())
+    }
+
+    /// Expands `key` for `path`, or for the fastest below it that this machine has. For tests and measurements.
+    pub fn with_path(key: &FlashKey, path: Path) -> Self {
         Self(match key {
-            FlashKey::Esp32 { key, config } => Kind::Esp32(esp32::Cipher::new(key, *config)),
-            FlashKey::Xts128(key) => Kind::Xts128(xts::Cipher::xts128(key)),
-            FlashKey::Xts256(key) => Kind::Xts256(xts::Cipher::xts256(key)),
+            FlashKey::Esp32 { key, config } => {
+                let rows = esp32::Cipher::new(key, *config);
+                let bulk = kernel::Esp32::new(path, |address| rows.row_key(address));
+                Kind::Esp32(rows, bulk)
+            }
+            FlashKey::Xts128(key) => Kind::Xts128(xts::Cipher::xts128(key), kernel::Xts::new(path, key)),
+            FlashKey::Xts256(key) => Kind::Xts256(xts::Cipher::xts256(key), kernel::Xts::new(path, key)),
         })
     }
 
@@ -182,15 +205,7 @@ impl FlashCipher {
     /// # Errors
     /// [`Misaligned`] when the address or the length is not a multiple of 16.
     pub fn encrypt(&self, address: u32, data: &mut [u8]) -> Result<(), Misaligned> {
-        check(address, data)?;
-        match &self.0 {
-            Kind::Esp32(cipher) => {
-                for_each_unit::<{ esp32::ROW }>(address, data, |at, row| cipher.encrypt_row(at, row))
-            }
-            Kind::Xts128(cipher) => for_each_unit::<{ xts::UNIT }>(address, data, |at, unit| cipher.encrypt(at, unit)),
-            Kind::Xts256(cipher) => for_each_unit::<{ xts::UNIT }>(address, data, |at, unit| cipher.encrypt(at, unit)),
-        }
-        Ok(())
+        self.run(Direction::Encrypt, address, data)
     }
 
     /// Turns what flash holds at `address` into what the CPU reads there, in place.
@@ -198,13 +213,21 @@ impl FlashCipher {
     /// # Errors
     /// [`Misaligned`] when the address or the length is not a multiple of 16.
     pub fn decrypt(&self, address: u32, data: &mut [u8]) -> Result<(), Misaligned> {
+        self.run(Direction::Decrypt, address, data)
+    }
+
+    fn run(&self, direction: Direction, address: u32, data: &mut [u8]) -> Result<(), Misaligned> {
         check(address, data)?;
         match &self.0 {
-            Kind::Esp32(cipher) => {
-                for_each_unit::<{ esp32::ROW }>(address, data, |at, row| cipher.decrypt_row(at, row))
-            }
-            Kind::Xts128(cipher) => for_each_unit::<{ xts::UNIT }>(address, data, |at, unit| cipher.decrypt(at, unit)),
-            Kind::Xts256(cipher) => for_each_unit::<{ xts::UNIT }>(address, data, |at, unit| cipher.decrypt(at, unit)),
+            Kind::Esp32(rows, bulk) => bulk.run(direction, address, data, &mut |address, rest| {
+                for_each_unit::<{ esp32::ROW }>(address, rest, |at, row| rows.run(direction, at, row));
+            }),
+            Kind::Xts128(units, bulk) => bulk.run(direction, address, data, &mut |address, rest| {
+                for_each_unit::<{ xts::UNIT }>(address, rest, |at, unit| units.run(direction, at, unit));
+            }),
+            Kind::Xts256(units, bulk) => bulk.run(direction, address, data, &mut |address, rest| {
+                for_each_unit::<{ xts::UNIT }>(address, rest, |at, unit| units.run(direction, at, unit));
+            }),
         }
         Ok(())
     }
@@ -213,9 +236,9 @@ impl FlashCipher {
 impl fmt::Debug for FlashCipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Kind::Esp32(_) => "FlashCipher(Esp32, ..)",
-            Kind::Xts128(_) => "FlashCipher(Xts128, ..)",
-            Kind::Xts256(_) => "FlashCipher(Xts256, ..)",
+            Kind::Esp32(..) => "FlashCipher(Esp32, ..)",
+            Kind::Xts128(..) => "FlashCipher(Xts128, ..)",
+            Kind::Xts256(..) => "FlashCipher(Xts256, ..)",
         })
     }
 }

@@ -8,6 +8,7 @@
 //! The reversal is of all 128 bytes, so the first 16 bytes in flash are the last block of the XTS unit. Blocks of an
 //! XTS unit do not depend on each other: a part of a unit is done as a whole one whose other bytes are thrown away.
 
+use super::kernel::Direction;
 use aes::{
     Aes128, Aes256,
     cipher::{
@@ -38,14 +39,12 @@ impl Cipher<Aes256> {
 }
 
 impl<C: BlockSizeUser<BlockSize = U16> + BlockCipherEncrypt + BlockCipherDecrypt> Cipher<C> {
-    /// Encrypts whole 16-byte blocks that lie in one unit.
-    pub(super) fn encrypt(&self, address: u32, bytes: &mut [u8]) {
-        in_unit(address, bytes, |unit, tweak| self.0.encrypt_sector(unit, tweak));
-    }
-
-    /// Decrypts whole 16-byte blocks that lie in one unit.
-    pub(super) fn decrypt(&self, address: u32, bytes: &mut [u8]) {
-        in_unit(address, bytes, |unit, tweak| self.0.decrypt_sector(unit, tweak));
+    /// Encrypts or decrypts whole 16-byte blocks that lie in one unit.
+    pub(super) fn run(&self, direction: Direction, address: u32, bytes: &mut [u8]) {
+        in_unit(address, bytes, |unit, tweak| match direction {
+            Direction::Encrypt => self.0.encrypt_sector(unit, tweak),
+            Direction::Decrypt => self.0.decrypt_sector(unit, tweak),
+        });
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0 all as expected, 1 a board does not start an app (or a scenario failed), 2 bad usage or input.
 
+mod bench;
 mod boot;
 mod chips;
 mod envelope;
@@ -39,6 +40,8 @@ enum Command {
     Otadata(otadata::Args),
     /// Seal, open and inspect pre-encrypted images
     Envelope(envelope::Args),
+    /// Measure flash encryption on this machine, beside plain loops over published crates
+    Bench(bench::Args),
     /// List the chips that dryburn knows
     Chips,
     /// Run an esptool command; the chip is a flash image file: --flash FILE
@@ -88,6 +91,7 @@ pub fn main() -> u8 {
         Command::Image(args) => shell(|bench| printed(image::run(bench, &args)?)),
         Command::Otadata(args) => shell(|bench| printed(otadata::run(bench, &args)?)),
         Command::Envelope(args) => shell(|bench| printed(envelope::run(bench, &args)?)),
+        Command::Bench(args) => shell(|_| printed(bench::run(&args)?)),
         Command::Chips => shell(|_| printed(chips::table())),
         Command::Esptool(args) => tool("esptool", args),
         Command::Espsecure(args) => tool("espsecure", args),
@@ -111,6 +115,9 @@ pub fn on_desk(bench: &mut Workbench, words: &[String]) -> Result<Output, Failur
         Command::Otadata(args) => otadata::run(bench, &args)?,
         Command::Envelope(args) => envelope::run(bench, &args)?,
         Command::Chips => chips::table(),
+        Command::Bench(_) => {
+            return Err(Failure::new("dryburn bench: measures this machine, so no document can expect its figures"));
+        }
         Command::Run(_) => return Err(Failure::new("dryburn run: a scenario does not run scenarios")),
         Command::Esptool(args) => return Ok(tools::run(bench, &argv_of("esptool", args))),
         Command::Espsecure(args) => return Ok(tools::run(bench, &argv_of("espsecure", args))),

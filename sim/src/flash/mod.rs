@@ -196,7 +196,7 @@ impl Flash {
             .collect()
     }
 
-    /// Whether that range lies in the chip.
+    /// That `length` bytes at `address` lie in the chip.
     pub(crate) fn check_range(&self, address: u32, length: u64) -> Result<(), FlashError> {
         let size = self.size();
         if u64::from(address) + length > u64::from(size) {

@@ -1,6 +1,7 @@
 //! Offline flash encryption and its keys (formats sheet §4.3, §5.2).
 
 use super::{Failure, Workbench, fatal};
+use crate::bulk;
 use clap::Args;
 use dryburn::flash_encryption::{BadKeyLength, CryptConfig, FlashCipher, FlashKey, KeyScheme, PIECE};
 use rand_chacha::rand_core::Rng;
@@ -63,7 +64,7 @@ pub(super) fn encrypt(bench: &mut Workbench, job: &FlashData, text: &mut String)
         bench.rng.fill_bytes(&mut padding[..missing]);
         data.extend_from_slice(&padding[..missing]);
     }
-    cipher.encrypt(address, &mut data)?;
+    bulk::encrypt(&cipher, address, &mut data)?;
     bench.write(&job.output, &data)
 }
 
@@ -72,7 +73,7 @@ pub(super) fn decrypt(bench: &mut Workbench, job: &FlashData, text: &mut String)
     if !data.len().is_multiple_of(PIECE) {
         return Err(fatal("Data length is not a multiple of 16 bytes."));
     }
-    cipher.decrypt(address, &mut data)?;
+    bulk::decrypt(&cipher, address, &mut data)?;
     bench.write(&job.output, &data)
 }
 

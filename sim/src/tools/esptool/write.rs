@@ -135,5 +135,5 @@ fn encrypt_as_device(device: &Device, address: u32, data: &mut [u8]) -> Result<(
         return Err(fatal(format!("{lock} is burned: this chip no longer encrypts in download mode")));
     }
     let cipher = FlashCipher::new(&device.efuses.flash_key());
-    cipher.encrypt(address, data).map_err(|e| fatal(e.to_string()))
+    crate::bulk::encrypt(&cipher, address, data).map_err(|e| fatal(e.to_string()))
 }

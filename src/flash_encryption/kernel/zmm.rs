@@ -1,0 +1,112 @@
+//! 512-bit vectors: AVX-512 with VAES. Four AES blocks per instruction.
+
+use super::{
+    esp32::{esp32_kernel, rounds},
+    tables::{Block, Record, Rows, Tables},
+    x86::{Esp32Tables, REVERSE, ROT_SUB_WORD, SUB_WORD, XtsKeys, i32_at, i64_at},
+    xts::xts_kernel,
+};
+use core::arch::x86_64::*;
+
+type V = __m512i;
+/// Blocks in a vector.
+const LANES: usize = 4;
+/// Eight vectors in flash order.
+pub type Group = [[Block; LANES]; 8];
+/// Size in bytes of a group.
+pub const GROUP: usize = 512;
+/// Address bits from here up are the same in a whole group.
+const GROUP_BITS: u32 = 9;
+
+fn rows(tables: &Tables) -> &Rows<LANES> {
+    &tables.rows16
+}
+
+fn word_block(word: u32) -> Block {
+    u128::from(word).to_le_bytes()
+}
+
+macro_rules! ops {
+    ($(fn $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)? $body:block)*) => {$(
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512bw,vaes,vpclmulqdq")]
+        fn $name($($arg: $type),*) $(-> $out)? $body
+    )*};
+}
+
+ops! {
+    fn load(from: &[Block; LANES]) -> V {
+        // SAFETY: 64 readable bytes, by type; the instruction takes any alignment.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+    fn store(to: &mut [Block; LANES], v: V) {
+        // SAFETY: 64 writable bytes, by type; the instruction takes any alignment.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), v) }
+    }
+    fn zero() -> V { _mm512_setzero_si512() }
+    fn all_lanes(block: &Block) -> V {
+        _mm512_broadcast_i32x4(_mm_set_epi64x(i64_at(block, 1), i64_at(block, 0)))
+    }
+    fn all_words(block: &Block, k: usize) -> V { _mm512_set1_epi32(i32_at(block, k)) }
+    fn xor(a: V, b: V) -> V { _mm512_xor_si512(a, b) }
+    fn enc(a: V, key: V) -> V { _mm512_aesenc_epi128(a, key) }
+    fn enc_last(a: V, key: V) -> V { _mm512_aesenclast_epi128(a, key) }
+    fn dec(a: V, key: V) -> V { _mm512_aesdec_epi128(a, key) }
+    fn dec_last(a: V, key: V) -> V { _mm512_aesdeclast_epi128(a, key) }
+    fn inv_mix_columns(a: V) -> V { dec(enc_last(a, zero()), zero()) }
+    fn low_words(a: V, b: V) -> V { _mm512_unpacklo_epi32(a, b) }
+    fn high_words(a: V, b: V) -> V { _mm512_unpackhi_epi32(a, b) }
+    fn low_halves(a: V, b: V) -> V { _mm512_unpacklo_epi64(a, b) }
+    fn high_halves(a: V, b: V) -> V { _mm512_unpackhi_epi64(a, b) }
+    fn shuffle(a: V, bytes: &Block) -> V { _mm512_shuffle_epi8(a, all_lanes(bytes)) }
+    fn reverse(a: V) -> V { shuffle(a, &REVERSE) }
+    fn sub_word(a: V, add: V) -> V { enc_last(shuffle(a, &SUB_WORD), add) }
+    fn rot_sub_word(a: V, add: V) -> V { enc_last(shuffle(a, &ROT_SUB_WORD), add) }
+
+    // A row's two blocks lie side by side in flash; here they lie in the same lane of two vectors.
+    fn gather(group: &Group) -> [V; 8] {
+        let mut data = [zero(); 8];
+        for i in 0..4 {
+            let (a, b) = (load(&group[2 * i]), load(&group[2 * i + 1]));
+            data[2 * i] = reverse(_mm512_shuffle_i32x4::<0x88>(a, b));
+            data[2 * i + 1] = reverse(_mm512_shuffle_i32x4::<0xDD>(a, b));
+        }
+        data
+    }
+    fn scatter(data: &[V; 8], group: &mut Group) {
+        for i in 0..4 {
+            let (even, odd) = (reverse(data[2 * i]), reverse(data[2 * i + 1]));
+            let (low, high) = (_mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0), _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4));
+            store(&mut group[2 * i], _mm512_permutex2var_epi64(even, low, odd));
+            store(&mut group[2 * i + 1], _mm512_permutex2var_epi64(even, high, odd));
+        }
+    }
+
+    // The tweak of vector `i` of the group, from those of its four units: vector `2 * unit` has the unit's blocks 7, 6, 5,
+    // 4 and the next one 3, 2, 1, 0. Block `n` has the tweak times x^n, which a carry-less multiplication of both halves
+    // makes; what leaves the top comes back as x^7 + x^2 + x + 1.
+    fn tweak(units: V, _after: V, i: usize) -> V {
+        let unit = match i / 2 {
+            0 => _mm512_shuffle_i32x4::<0x00>(units, units),
+            1 => _mm512_shuffle_i32x4::<0x55>(units, units),
+            2 => _mm512_shuffle_i32x4::<0xAA>(units, units),
+            _ => _mm512_shuffle_i32x4::<0xFF>(units, units),
+        };
+        times_power(unit, if i.is_multiple_of(2) { 7 } else { 3 })
+    }
+    fn times_power(tweak: V, first: u32) -> V {
+        let n = i64::from(first);
+        let power = _mm512_set_epi64(0, 1 << (n - 3), 0, 1 << (n - 2), 0, 1 << (n - 1), 0, 1 << n);
+        let low = _mm512_clmulepi64_epi128::<0x00>(tweak, power);
+        let high = _mm512_clmulepi64_epi128::<0x01>(tweak, power);
+        let back = _mm512_clmulepi64_epi128::<0x01>(high, _mm512_set1_epi64(0x87));
+        _mm512_ternarylogic_epi64::<0x96>(low, _mm512_bslli_epi128::<8>(high), back)
+    }
+    fn unit_numbers(address: u32) -> V {
+        let at = |n: u32| i64::from(address.wrapping_add(128 * n));
+        _mm512_set_epi64(0, at(3), 0, at(2), 0, at(1), 0, at(0))
+    }
+}
+
+esp32_kernel!("avx512f,avx512bw,vaes,vpclmulqdq");
+xts_kernel!("avx512f,avx512bw,vaes,vpclmulqdq");
