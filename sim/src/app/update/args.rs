@@ -109,9 +109,26 @@ impl Args {
     pub fn chunk(&self) -> usize {
         self.chunk as usize
     }
+}
 
-    /// Whether a URL is fetched.
-    pub fn is_url(&self) -> bool {
-        self.source.contains("://")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_do_not_fit_are_refused_and_say_what_does() {
+        let plain = Args::read(&["app.bin"]).expect("a file is enough");
+        assert_eq!((plain.via, plain.way, plain.chunk()), (Via::EspIdf, As::Plain, 1024));
+        for (words, text) in [
+            (&["app.bin", "--chunk", "0"][..], "choose 1 to"),
+            (&["app.bin", "--timeout", "0"], "choose 1 to"),
+            (&["app.bin", "--server", "explode"], "there are drop-at=N"),
+            (&["app.bin", "--as", "raw-all", "--via", "dryburn"], "use --as raw"),
+            (&["app.bin", "--via", "nobody"], "esp-idf, dryburn"),
+            (&[], "<SOURCE>"),
+        ] {
+            let failure = Args::read(words).expect_err("refused");
+            assert!(failure.text.contains(text) && failure.status == 2, "{words:?}: {}", failure.text);
+        }
     }
 }
