@@ -81,6 +81,7 @@ impl Desk {
         match words.as_slice() {
             ["provision", words @ ..] => return provision::provision(&mut self.bench, words),
             ["flash", words @ ..] => return provision::flash(&mut self.bench, words),
+            ["encrypt", words @ ..] => return provision::encrypt(&mut self.bench, words),
             ["app", words @ ..] => return self.app(words),
             ["ota", words @ ..] => return self.ota(words),
             ["power-cut", words @ ..] => return self.power_cut(words),
@@ -93,8 +94,8 @@ impl Desk {
             [verb @ ("power-on" | "reset"), "--resets", n] => (*verb == "power-on", resets(n)?),
             _ => {
                 return Err(Failure::new(
-                    "device: the board can `power-on` and `reset`, both with `--resets N`, `power-cut`, `provision` and `flash`; its \
-                     app can run an `app SCRIPT` and install an update with `ota FILE|URL`",
+                    "device: the board can `power-on` and `reset`, both with `--resets N`, `power-cut`, `provision`, `flash` and \
+                     `encrypt`; its app can run an `app SCRIPT` and install an update with `ota FILE|URL`",
                 ));
             }
         };

@@ -1,6 +1,6 @@
-//! `device provision` and `device flash`: what a factory script does, as one step.
+//! `device provision`, `device flash` and `device encrypt`: what a factory script does, as one step.
 //!
-//! Both run the vendor's commands and print them, so a reader sees what was typed and can type it. A document that is about
+//! All run the vendor's commands and print them, so a reader sees what was typed and can type it. A document that is about
 //! provisioning writes the commands out; one that is about something else has its board secured in a line, and the same line
 //! serves every chip of a matrix.
 
@@ -91,12 +91,38 @@ pub(super) fn flash(bench: &mut Workbench, words: &[&str]) -> Result<Output, Fai
     let (chip, on) = (device.chip(), security::crypt_count(&device.efuses).enabled());
     let mut script = Script { bench, text: String::new() };
     if on {
-        let encrypted = script.encrypt(address, file, chip)?;
+        let encrypted = format!("{}-encrypted.bin", stem(file));
+        script.encrypt(address, file, &encrypted, FLASH_KEY, chip)?;
         script.run(&["esptool", "write-flash", address, &encrypted])?;
     } else {
         script.run(&["esptool", "write-flash", address, file])?;
     }
     Ok(Output { text: script.text, status: 0 })
+}
+
+/// `device encrypt ADDRESS FILE OUTPUT [KEY]`: `espsecure encrypt-flash-data` in the way of the board's chip, with the
+/// board's flash key or another; the board itself is left alone.
+///
+/// # Errors
+/// Unknown words, unreadable files, a command that fails.
+pub(super) fn encrypt(bench: &mut Workbench, words: &[&str]) -> Result<Output, Failure> {
+    let (address, file, output, key) = match words {
+        [address, file, output] => (address, file, output, FLASH_KEY),
+        [address, file, output, key] => (address, file, output, *key),
+        _ => {
+            return Err(Failure::new(
+                "device encrypt: say for where, what and into which file, like `device encrypt 0x20000 app.bin app.enc`",
+            ));
+        }
+    };
+    let chip = bench.device.as_ref().ok_or_else(|| Failure::new("no board on the desk"))?.chip();
+    let mut script = Script { bench, text: String::new() };
+    script.encrypt(address, file, output, key, chip)?;
+    Ok(Output { text: script.text, status: 0 })
+}
+
+fn stem(file: &str) -> &str {
+    file.strip_suffix(".bin").unwrap_or(file)
 }
 
 /// Commands that ran, as they were typed.
@@ -180,19 +206,18 @@ impl Script<'_> {
         }
         let (address, file) = (format!("{address:#x}"), format!("plain-{address:#x}.bin"));
         self.run(&["esptool", "read-flash", &address, &format!("{length:#x}"), &file])?;
-        let encrypted = self.encrypt(&address, &file, chip)?;
+        let encrypted = format!("{}-encrypted.bin", stem(&file));
+        self.encrypt(&address, &file, &encrypted, FLASH_KEY, chip)?;
         self.run(&["esptool", "write-flash", &address, &encrypted])
     }
 
-    fn encrypt(&mut self, address: &str, file: &str, chip: Chip) -> Result<String, Failure> {
-        let output = format!("{}-encrypted.bin", file.strip_suffix(".bin").unwrap_or(file));
+    fn encrypt(&mut self, address: &str, file: &str, output: &str, key: &str, chip: Chip) -> Result<(), Failure> {
         let xts: &[&str] = match chip.spec().flash_cipher {
             FlashCipher::Xts { .. } => &["--aes-xts"],
             FlashCipher::AddressTweakedAes256 => &[],
         };
-        let options = ["--keyfile", FLASH_KEY, "--address", address, "--output", &output, file];
-        self.run(&[&["espsecure", "encrypt-flash-data"], xts, &options].concat())?;
-        Ok(output)
+        let options = ["--keyfile", key, "--address", address, "--output", output, file];
+        self.run(&[&["espsecure", "encrypt-flash-data"], xts, &options].concat())
     }
 
     /// The bootloader that is flashed was built for it.

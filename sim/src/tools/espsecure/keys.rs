@@ -2,18 +2,16 @@
 //!
 //! espsecure has one set of texts for v1 keys and one for v2 keys, and tells private from public keys by the PEM labels.
 
-use super::{Failure, Version, Workbench, check_output, fatal};
+use super::{
+    Failure, Version, Workbench, check_output, fatal,
+    rehearsed::{self, Memory},
+};
 use clap::ValueEnum;
 use dryburn::{
     SecureBootScheme,
     secure_boot::sign::{KeyError, PublicKey, SigningKey},
 };
-use rand_chacha::ChaCha20Rng;
-use std::{
-    collections::HashMap,
-    fmt::Write as _,
-    sync::{LazyLock, Mutex},
-};
+use std::{fmt::Write as _, sync::Mutex};
 
 const V1_CURVE: &str =
     "uses incorrect curve. ESP32 Secure Boot only supports NIST256p (openssl calls this curve 'prime256v1').";
@@ -67,30 +65,10 @@ pub(super) fn generate(
 
 /// A new private key as PEM text.
 pub(in crate::tools) fn new_key(scheme: SecureBootScheme, bench: &mut Workbench) -> Result<String, Failure> {
-    if bench.is_confined() { rehearsed_key(scheme, bench) } else { made_key(scheme, bench) }
-}
-
-fn made_key(scheme: SecureBootScheme, bench: &mut Workbench) -> Result<String, Failure> {
-    Ok(SigningKey::generate(scheme, &mut bench.rng)?.to_pem()?.to_string())
-}
-
-/// Where a scenario's random numbers stood, and what they made of it: the key, and where they stand behind it.
-type Rehearsed = HashMap<(SecureBootScheme, [u8; 32], u128), (String, ChaCha20Rng)>;
-
-/// A scenario's key depends on its random numbers alone, and making an RSA key is what a document's time goes into: one
-/// that was made from the same numbers before is taken again.
-fn rehearsed_key(scheme: SecureBootScheme, bench: &mut Workbench) -> Result<String, Failure> {
-    static MADE: LazyLock<Mutex<Rehearsed>> = LazyLock::new(Mutex::default);
-    let start = (scheme, bench.rng.get_seed(), bench.rng.get_word_pos());
-    if let Some((pem, rng)) = MADE.lock().ok().and_then(|made| made.get(&start).cloned()) {
-        bench.rng = rng;
-        return Ok(pem);
-    }
-    let pem = made_key(scheme, bench)?;
-    if let Ok(mut made) = MADE.lock() {
-        made.insert(start, (pem.clone(), bench.rng.clone()));
-    }
-    Ok(pem)
+    static MADE: Memory<SecureBootScheme, String> = Memory::new(Mutex::default);
+    rehearsed::once(&MADE, bench, scheme, |bench| {
+        Ok(SigningKey::generate(scheme, &mut bench.rng)?.to_pem()?.to_string())
+    })
 }
 
 pub(super) fn extract_public(

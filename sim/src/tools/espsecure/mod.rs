@@ -23,6 +23,7 @@
 mod bootloader;
 mod flash;
 mod keys;
+mod rehearsed;
 mod sign;
 mod verify;
 
