@@ -280,7 +280,7 @@ fn a_damaged_block_is_wrong_in_one_place_only() {
     let file = vector("sbv2/payload4k_signed_ab.bin");
     let (image, sector) = file.split_at(file.len() - SECTOR);
     let digest = Sha256::digest(image);
-    let trusted = ["rsa3072_a", "rsa3072_b"].map(|name| Some(key(name).public().unwrap().digest()));
+    let trusted = ["rsa3072_a", "rsa3072_b"].map(|name| Some(KeyDigest::Whole(key(name).public().unwrap().digest())));
     type Is = fn(&v2::BlockError) -> bool;
     let damages: [(BlockDamage, Is); 5] = [
         (BlockDamage::Signature, |e| matches!(e, v2::BlockError::BadSignature)),
@@ -294,7 +294,7 @@ fn a_damaged_block_is_wrong_in_one_place_only() {
             let mut bad = sector.to_vec();
             assert!(damage_block(&mut bad, index, damage));
             let mut seen = Vec::new();
-            let verdict = v2::verify(&bad, &digest, &trusted, V2Rsa3072, 3, &mut |at, e| seen.push((at, e)));
+            let verdict = v2::verify(&bad, &digest, &trusted, &[V2Rsa3072], 3, &mut |at, e| seen.push((at, e)));
             assert_eq!(verdict, Ok(1 - index.min(1)), "{damage:?}: the other block vouches");
             if index == 0 {
                 assert!(matches!(seen.as_slice(), [(0, e)] if expected(e)), "{damage:?}: {seen:?}");

@@ -377,7 +377,7 @@ impl Bootloader<'_> {
 
     /// Whose signature an image must carry. The bootloader's own digest of Secure Boot v1 is for the ROM alone to check.
     fn signature_policy(&self, kind: Kind) -> Option<SignaturePolicy> {
-        let policy = app_signature(&self.config, self.efuses, self.build.idf);
+        let policy = app_signature(self.config, self.efuses, self.build.idf);
         policy.filter(|policy| kind == Kind::App || !matches!(policy, SignaturePolicy::V1 { .. }))
     }
 
