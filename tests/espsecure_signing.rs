@@ -354,7 +354,7 @@ fn openssl_makes_keys_and_nothing_else() {
         "openssl ecparam -name prime256v1 -genkey -noout -out k.pem -text",
     ] {
         let text = desk.fails(line);
-        assert!(text.contains("is modelled"), "{line}: {text}");
+        assert!(text.contains("are modelled"), "{line}: {text}");
     }
     let text = desk.fails("openssl ecparam -name prime256v1 -genkey -noout -out ../k.pem");
     assert!(text.contains("stay in its folder"), "{text}");
