@@ -27,6 +27,7 @@ pub mod device;
 pub mod efuse;
 pub mod event;
 pub mod flash;
+pub mod hostile;
 pub mod report;
 pub mod rom;
 pub mod scenario;
