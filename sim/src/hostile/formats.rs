@@ -213,7 +213,7 @@ pub fn partition_csv(input: &[u8]) {
             }
         }
         Err(diagnostic) => {
-            let line = text.lines().nth(diagnostic.line.saturating_sub(1));
+            let line = csv::lines(&text).nth(diagnostic.line.saturating_sub(1));
             assert!(diagnostic.line >= 1 && diagnostic.column >= 1 && diagnostic.length >= 1, "{diagnostic:?}");
             let most = line.map_or(0, |line| line.chars().count());
             assert!(diagnostic.column + diagnostic.length - 1 <= most.max(1), "{diagnostic:?} in {line:?}");
