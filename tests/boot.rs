@@ -5,8 +5,7 @@ use dryburn::{
     IdfVersion, Revision, SECTOR,
     efuse::security,
     image::{self, Builder, Kind, Purpose, Region, Rules, Target},
-    otadata,
-    partition,
+    otadata, partition,
 };
 use dryburn_sim::{
     bus::EncryptionUnit,

@@ -59,8 +59,7 @@ fn every_target_is_fuzzed() {
     let named: BTreeSet<String> = TARGETS.iter().map(|target| target.name.to_string()).collect();
     let folder = repository().join("sim/fuzz/fuzz_targets");
     let files = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
-    let files: BTreeSet<String> =
-        files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_string())).collect();
+    let files: BTreeSet<String> = files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_string())).collect();
     assert_eq!(files, named);
     let manifest = fs::read_to_string(repository().join("sim/fuzz/Cargo.toml")).expect("the manifest");
     for name in named {

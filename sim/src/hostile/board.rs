@@ -43,10 +43,10 @@ const MOST_DAMAGES: usize = 64;
 /// When what is asserted does not hold.
 pub fn boot(input: &[u8]) {
     let device = device(input);
-    let watch = Watch::Boots(3);
+    let watch = Watch::Boots(2);
     let (mut first, mut second) = (device.clone(), device.clone());
     let (cycle, again) = (first.power_on(watch), second.power_on(watch));
-    assert!((1..=3).contains(&cycle.boots.len()));
+    assert!((1..=2).contains(&cycle.boots.len()));
     assert!(cycle == again && log(&first, &cycle) == log(&second, &again), "the same board boots in another way");
     assert!(first.flash.changed_sectors(&second.flash).is_empty() && first.efuses == second.efuses);
     for block in 0..12 {
@@ -55,16 +55,13 @@ pub fn boot(input: &[u8]) {
             assert_eq!(before & !after, 0, "block {block} word {word}: a burned bit is gone");
         }
     }
-    only_a_verified_app_runs(&device);
+    only_a_verified_app_runs(&first, &cycle);
 }
 
-/// The first boot of `before`: an app that runs is one that the core crate accepts.
-fn only_a_verified_app_runs(before: &Device) {
-    let mut device = before.clone();
-    let cycle = device.power_on(Watch::Boots(1));
-    let [boot] = cycle.boots.as_slice() else { unreachable!("one boot was asked for") };
+/// An app that runs at the end of `cycle`, which `device` went through, is one that the core crate accepts.
+fn only_a_verified_app_runs(device: &Device, cycle: &PowerCycle) {
+    let Some(boot) = cycle.boots.last() else { return };
     let Outcome::App { offset, .. } = boot.outcome else { return };
-    // where the boot itself encrypted the flash or burned eFuses, what is in flash afterwards counts
     let efuses = &device.efuses;
     let target = Target {
         chip: device.chip(),
@@ -79,10 +76,10 @@ fn only_a_verified_app_runs(before: &Device) {
     let mut view = unit.view(&device.flash);
     let mut table = [0; partition::TABLE_SIZE];
     view.fill(device.config.partition_table_offset(), &mut table).expect("inside the flash");
-    let row = partition::entries(&table).filter(|entry| entry.kind.0 == 0 && entry.offset == offset).last();
-    let row = row.unwrap_or_else(|| panic!("no partition at {offset:#x} holds the app that runs"));
-    let verdict = image::verify(&mut view, Region { offset, size: row.size }, &rules, &mut |_| {});
-    assert!(verdict.is_ok(), "{verdict:?} was started");
+    let mut verdicts = partition::entries(&table)
+        .filter(|entry| entry.kind.0 == 0 && entry.offset == offset)
+        .map(|entry| image::verify(&mut view, Region { offset, size: entry.size }, &rules, &mut |_| {}));
+    assert!(verdicts.any(|verdict| verdict.is_ok()), "what runs at {offset:#x} is no app that is accepted");
 }
 
 /// The log of a power cycle.

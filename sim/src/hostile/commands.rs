@@ -14,7 +14,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 const MOST: usize = 3;
 
 /// A table like that of most products.
-const PARTITIONS: &str = "nvs, data, nvs, 0x9000, 0x4000\notadata, data, ota, 0xd000, 8K\nota_0, app, ota_0, 0x10000, 64K\n";
+const PARTITIONS: &str =
+    "nvs, data, nvs, 0x9000, 0x4000\notadata, data, ota, 0xd000, 8K\nota_0, app, ota_0, 0x10000, 64K\n";
 
 /// What came of the commands: their outputs, and every file afterwards.
 type Result = (Vec<Output>, BTreeMap<String, Vec<u8>>);

@@ -9,8 +9,8 @@ use crate::{
 use dryburn::{
     Chip, Revision, SECTOR, SecureBootScheme,
     image::{
-        self, BadDestination, Event, HEADER_SIZE, Kind, Loader, Purpose, Refusal, Region, Rules, SignaturePolicy, Target,
-        V2Policy,
+        self, BadDestination, Event, HEADER_SIZE, Kind, Loader, Purpose, Refusal, Region, Rules, SignaturePolicy,
+        Target, V2Policy,
     },
     otadata::{self, Entry, State},
     partition::{
@@ -107,18 +107,24 @@ pub fn image(input: &[u8]) {
     // a signed image is hashed a second time where its signature does not verify
     let most = 2 * capacity as u64 + 0x4000;
     assert!(flash.read <= most, "{} bytes read of {capacity}: {verdict:?}", flash.read);
-    let refusals: Vec<Refusal> =
-        told.iter().filter_map(|event| if let Event::Refused(refusal) = event { Some(*refusal) } else { None }).collect();
+    let refusals: Vec<Refusal> = told
+        .iter()
+        .filter_map(|event| if let Event::Refused(refusal) = event { Some(*refusal) } else { None })
+        .collect();
     match verdict {
         Ok(verified) => {
             assert_eq!(refusals, [], "accepted");
             assert!(verified.length <= region.size, "{verified:?} in {region:?}");
+            let hashed = verified.header.hash_appended() == 1;
+            // nobody looks at the hash of a bootloader, so in a region that leaves the flash it may lie outside
+            let unread = if hashed && kind == Kind::Bootloader && signature.is_none() { 32 } else { 0 };
             let end = region.offset as usize + verified.length as usize;
-            assert!(end <= capacity, "{verified:?} in {capacity} bytes");
+            assert!(end <= capacity + unread, "{verified:?} in {capacity} bytes");
             let mut whole = vec![0; verified.length as usize];
-            assert!(flash.read(region.offset, &mut whole).is_ok());
+            let inside = whole.len() - (end.max(capacity) - capacity);
+            assert!(flash.read(region.offset, &mut whole[..inside]).is_ok());
             assert_eq!(verified.header.to_bytes()[..], whole[..HEADER_SIZE]);
-            if verified.header.hash_appended() == 1 {
+            if hashed {
                 let (hashed, hash) = whole.split_at(whole.len() - 32);
                 assert_eq!(Sha256::digest(hashed)[..], verified.digest);
                 assert!(kind == Kind::Bootloader || signature.is_some() || hash == verified.digest);
@@ -268,6 +274,10 @@ pub fn efuse_file(input: &[u8]) {
             assert!(chip.is_none_or(|chip| chip == efuses.chip()));
             for format in [Format::Raw, Format::Virt, Format::Qemu] {
                 let written = efuses.to_bytes(format);
+                // eFuses that spell a text are taken for one; no key that was drawn at random does
+                if std::str::from_utf8(&written).is_ok_and(|text| !text.contains('\0')) {
+                    continue;
+                }
                 let again = Efuses::parse(&written, Some(efuses.chip())).expect("a file that was written");
                 assert_eq!(again.to_bytes(format), written, "{format:?}");
             }

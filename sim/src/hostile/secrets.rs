@@ -5,8 +5,8 @@ use crate::strategy::envelope::device;
 use dryburn::{
     SecureBootScheme,
     envelope::{
-        self, ContentKey, Contents, EnvelopeError, HEADER_SIZE, Header, Opener, OpeningKey, Recipient, Unwrap, UnwrapError,
-        WRAPPED_SIZE, cbc,
+        self, ContentKey, Contents, EnvelopeError, HEADER_SIZE, Header, Opener, OpeningKey, Recipient, Unwrap,
+        UnwrapError, WRAPPED_SIZE, cbc,
     },
     secure_boot::{
         sign::{PublicKey, SigningKey},

@@ -15,7 +15,8 @@ const MOST: u64 = 64 * 1024;
 
 /// Where the seeds of a target come from.
 fn sources(target: &str) -> &'static [Source] {
-    const IMAGE: &[&[u8]] = &[&[0, 13, 0, 0, 99, 0, 0, 0], &[0, 2, 4, 1, 99, 0, 0, 0], &[0, 13, 0x38, 0x20, 99, 0, 0, 0]];
+    const IMAGE: &[&[u8]] =
+        &[&[0, 13, 0, 0, 99, 0, 0, 0], &[0, 2, 4, 1, 99, 0, 0, 0], &[0, 13, 0x38, 0x20, 99, 0, 0, 0]];
     match target {
         "image" => &[
             ("tests/vectors/image", "bin", IMAGE),

@@ -100,7 +100,8 @@ pub fn good_flash(efuses: &Efuses, idf: IdfVersion, pair: [otadata::Entry; 2]) -
     ];
     let bootloader = Builder::bootloader(chip, idf).flash_size(0).size(8 * 1024).build();
     unit.program(&mut flash, chip.spec().bootloader_offset, &bootloader).expect("room on a blank chip");
-    unit.program(&mut flash, TABLE, &partition::build(&table, true).expect("room on a blank chip")).expect("room on a blank chip");
+    unit.program(&mut flash, TABLE, &partition::build(&table, true).expect("room on a blank chip"))
+        .expect("room on a blank chip");
     for (sector, entry) in pair.iter().enumerate() {
         unit.program(&mut flash, OTADATA + sector as u32 * SECTOR, &entry.to_bytes()).expect("room on a blank chip");
     }

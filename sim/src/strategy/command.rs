@@ -66,8 +66,8 @@ pub const COMMANDS: &[&str] = &[
     "dryburn image info app.bin|input.bin|signed.bin --chip esp32",
     "dryburn image damage app.bin magic|checksum|hash|bit --repair",
     "dryburn image damage app.bin segment-count|segment-length|load-address|chip-id|truncate 0|3|0x1000",
-    "dryburn otadata new out.bin --select ota_0|ota_1 --slots 2",
-    "dryburn otadata info otadata.bin|input.bin",
+    "dryburn otadata new out.bin --entry 1|2:NEW|3:VALID:bad|blank",
+    "dryburn otadata show otadata.bin|input.bin --slots 2|3",
     "dryburn envelope seal --hmac-key key.bin app.bin out.enc",
     "dryburn envelope open --hmac-key key.bin app.enc|input.bin out.bin",
     "dryburn envelope inspect app.enc|input.bin",
@@ -76,8 +76,34 @@ pub const COMMANDS: &[&str] = &[
 
 /// Words that fit nowhere.
 const ODD: &[&str] = &[
-    "", "-", "--", "-1", "0x", "0x100000000", "18446744073709551616", "0xffffffffffffffff", "1e9", "ALL", "\u{0}", "ä…\u{1f600}",
-    "..", "../out.bin", "/dev/null", "folder", "missing", "--help", "--version", "-h", "--chip", "--flash", "=", "--output=", "%s%n", "1__0", "0x_", "４",
+    "",
+    "-",
+    "--",
+    "-1",
+    "0x",
+    "0x100000000",
+    "18446744073709551616",
+    "0xffffffffffffffff",
+    "1e9",
+    "ALL",
+    "\u{0}",
+    "ä…\u{1f600}",
+    "..",
+    "../out.bin",
+    "/dev/null",
+    "folder",
+    "missing",
+    "--help",
+    "--version",
+    "-h",
+    "--chip",
+    "--flash",
+    "=",
+    "--output=",
+    "%s%n",
+    "1__0",
+    "0x_",
+    "４",
 ];
 
 /// A command of [`COMMANDS`] with each word chosen among its spellings.
@@ -127,7 +153,7 @@ impl Damage {
             Self::Swapped => {
                 let next = (at + 1) % words.len();
                 words.swap(at, next);
-            },
+            }
             Self::Odd(word) => words[at] = word.into(),
             Self::Cut => words.truncate(at),
         }

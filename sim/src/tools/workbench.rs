@@ -72,7 +72,8 @@ impl Workbench {
     fn read_at_most(&self, name: &str, most: u64) -> Result<Vec<u8>, Failure> {
         let path = self.path(name)?;
         let fail = |e: io::Error| Failure::new(format!("{name}: {}", reason(&e)));
-        let too_large = |size| Failure::new(format!("{name}: {size} bytes; files above {most} bytes are not read here"));
+        let too_large =
+            |size| Failure::new(format!("{name}: {size} bytes; files above {most} bytes are not read here"));
         let meta = fs::metadata(&path).map_err(fail)?;
         if !meta.is_file() {
             return Err(Failure::new(format!("{name}: not a regular file")));

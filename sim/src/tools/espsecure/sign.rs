@@ -116,7 +116,8 @@ fn sign_v2(bench: &mut Workbench, job: &SignData, mut data: Vec<u8>, text: &mut 
     if detached {
         for (key, signature) in job.pub_key.iter().zip(&job.signature) {
             let key = keys::v2_verifying(&keys::read_text(bench, key)?)?;
-            let block = key.attach(&digest(key.scheme(), &data), &bench.read_small(signature)?).map_err(bad_signature)?;
+            let block =
+                key.attach(&digest(key.scheme(), &data), &bench.read_small(signature)?).map_err(bad_signature)?;
             sector.extend_from_slice(&block);
         }
     } else {
