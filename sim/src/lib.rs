@@ -16,6 +16,7 @@
 //! | [`scenario`] | Markdown documents that run |
 //! | [`report`] | results for people and machines |
 //! | [`strategy`] | proptest strategies for everything above |
+//! | [`hostile`] | what holds for any bytes, for fuzz targets and tests |
 #![forbid(unsafe_code)]
 
 pub mod board;

@@ -1,7 +1,9 @@
 //! Good inputs to begin with: the vectors and scenarios of the repository.
 
 use super::Target;
-use crate::strategy::command::COMMANDS;
+use crate::strategy::{command::COMMANDS, envelope::device};
+use dryburn::envelope::{ContentKey, Recipient, cbc, seal};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -86,6 +88,14 @@ fn made(target: &Target) -> Vec<(String, Vec<u8>)> {
                 (format!("{chip}-{idf}-{security}"), input.to_vec())
             })
             .collect(),
+        // for the keys that the target opens them with
+        "envelope" => {
+            let plaintext: Vec<u8> = (0..=255).collect();
+            let sealed = seal(&plaintext, &Recipient::ecies(&device()), &mut ChaCha20Rng::seed_from_u64(0));
+            let cbc = cbc::seal(&plaintext, &ContentKey::new([0x5A; 32]), [7; 16]);
+            let named = [("ecies", sealed.expect("an envelope")), ("cbc", cbc.expect("an envelope"))];
+            named.map(|(name, envelope)| (name.to_string(), [&[0, 17], &envelope[..]].concat())).to_vec()
+        }
         "command_line" => COMMANDS
             .iter()
             .enumerate()
