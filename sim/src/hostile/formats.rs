@@ -14,7 +14,7 @@ use dryburn::{
     },
     otadata::{self, Entry, State},
     partition::{
-        self,
+        self, PartitionType,
         csv::{self, Options},
     },
 };
@@ -173,7 +173,10 @@ pub fn partition_table(input: &[u8]) {
         Ok(partitions) => {
             let _ = csv::verify(&partitions, &options, &mut log);
             let text = csv::to_csv(&partitions, &options);
-            let plain = |p: &csv::Partition| p.name.bytes().all(|b| b.is_ascii_alphanumeric());
+            // the generator gives bootloaders and tables a place and a size of its own
+            let placed = [PartitionType::BOOTLOADER, PartitionType::PARTITION_TABLE];
+            let plain =
+                |p: &csv::Partition| p.name.bytes().all(|b| b.is_ascii_alphanumeric()) && !placed.contains(&p.kind);
             let again = csv::parse(&text, &options);
             if let Ok(again) = again
                 && partitions.iter().all(plain)
