@@ -143,7 +143,7 @@ pub fn image(input: &[u8]) {
 /// A binary partition table.
 ///
 /// # Panics
-/// As [`image`].
+/// As [`image()`].
 pub fn partition_table(input: &[u8]) {
     for record in input.chunks_exact(partition::ENTRY_SIZE) {
         let entry = partition::Entry::parse(record).expect("32 bytes are a record");
@@ -192,7 +192,7 @@ pub fn partition_table(input: &[u8]) {
 /// A partition CSV.
 ///
 /// # Panics
-/// As [`image`].
+/// As [`image()`].
 pub fn partition_csv(input: &[u8]) {
     let mut cursor = Cursor(input);
     let [switches, table] = cursor.array();
@@ -233,7 +233,7 @@ pub fn partition_csv(input: &[u8]) {
 /// The two entries of an otadata partition, and an update.
 ///
 /// # Panics
-/// As [`image`].
+/// As [`image()`].
 pub fn otadata(input: &[u8]) {
     let mut cursor = Cursor(input);
     let [slots, slot, state, same_sector_rule] = cursor.array();
@@ -268,7 +268,7 @@ pub fn otadata(input: &[u8]) {
 /// An eFuse file in any form.
 ///
 /// # Panics
-/// As [`image`].
+/// As [`image()`].
 pub fn efuse_file(input: &[u8]) {
     let mut cursor = Cursor(input);
     let chip = Chip::ALL.get(usize::from(cursor.byte()).wrapping_sub(1) % 16).copied();
@@ -292,7 +292,7 @@ pub fn efuse_file(input: &[u8]) {
 /// A scenario document.
 ///
 /// # Panics
-/// As [`image`].
+/// As [`image()`].
 pub fn scenario(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     match scenario::parse("scenario.md", text) {
