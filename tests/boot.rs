@@ -5,8 +5,7 @@ use dryburn::{
     IdfVersion, Revision, SECTOR,
     efuse::security,
     image::{self, Builder, Kind, Purpose, Region, Rules, Target},
-    otadata,
-    partition::{self, PartitionType, Subtype},
+    otadata, partition,
 };
 use dryburn_sim::{
     bus::EncryptionUnit,
@@ -16,64 +15,14 @@ use dryburn_sim::{
     event::Outcome,
     flash::Flash,
     rom::{ResetCause, Rom},
-    strategy::{efuse, image as images, otadata as entries},
+    strategy::{
+        board::{FLASH_SIZE as FLASH, SLOT_SIZE, SLOTS, damage, encrypt, good_flash},
+        efuse, image as images, otadata as entries,
+    },
     tools::Workbench,
     uart,
 };
-use proptest::{collection::vec, prelude::*, sample::Index};
-
-const FLASH: u32 = 0x10_0000;
-const TABLE: u32 = 0x8000;
-const OTADATA: u32 = 0xD000;
-const SLOTS: [u32; 2] = [0x1_0000, 0x2_0000];
-const SLOT_SIZE: u32 = 0x1_0000;
-
-/// One damage to the bytes of a flash chip.
-#[derive(Clone, Debug)]
-enum Damage {
-    /// A bit is flipped.
-    Bit(Index, u8),
-    /// Bytes lie there that were not there.
-    Bytes(Index, Vec<u8>),
-    /// A sector is erased.
-    Erased(Index),
-    /// From here on nothing was written.
-    Cut(Index),
-    /// A sector lies where another one should.
-    Moved(Index, Index),
-}
-
-/// Damage where it matters more often than not: in the first 200 KB.
-fn damage() -> impl Strategy<Value = Damage> {
-    let at = any::<Index>;
-    prop_oneof![
-        4 => (at(), 0..8_u8).prop_map(|(at, bit)| Damage::Bit(at, bit)),
-        4 => (at(), vec(any::<u8>(), 1..64)).prop_map(|(at, bytes)| Damage::Bytes(at, bytes)),
-        2 => at().prop_map(Damage::Erased),
-        1 => at().prop_map(Damage::Cut),
-        2 => (at(), at()).prop_map(|(from, to)| Damage::Moved(from, to)),
-    ]
-}
-
-impl Damage {
-    fn apply(&self, flash: &mut [u8]) {
-        let used = 0x3_2000;
-        let sector = |at: &Index| at.index(used / SECTOR as usize) * SECTOR as usize;
-        match self {
-            Self::Bit(at, bit) => flash[at.index(used)] ^= 1 << bit,
-            Self::Bytes(at, bytes) => {
-                let at = at.index(used);
-                flash[at..at + bytes.len()].copy_from_slice(bytes);
-            }
-            Self::Erased(at) => flash[sector(at)..][..SECTOR as usize].fill(0xFF),
-            Self::Cut(at) => flash[at.index(used)..].fill(0xFF),
-            Self::Moved(from, to) => {
-                let from = sector(from);
-                flash.copy_within(from..from + SECTOR as usize, sector(to));
-            }
-        }
-    }
-}
+use proptest::{collection::vec, prelude::*};
 
 /// eFuses: as they leave the factory, with flash encryption on, or burned at random.
 fn efuses() -> impl Strategy<Value = Efuses> {
@@ -87,46 +36,6 @@ fn efuses() -> impl Strategy<Value = Efuses> {
         2 => encrypted,
         1 => efuse::efuses(),
     ]
-}
-
-/// Burns a flash encryption key and turns encryption on.
-fn encrypt(efuses: &mut Efuses, key: &[u32; 8]) {
-    let chip = efuses.chip();
-    let esp32 = chip == dryburn::Chip::Esp32;
-    efuses.burn(security::key_block_number(chip, 0), key);
-    if esp32 {
-        efuses.burn_field("FLASH_CRYPT_CONFIG", 0xF).unwrap();
-    } else if security::key_purpose(efuses, 0).is_some() && chip != dryburn::Chip::Esp32c2 {
-        efuses.burn_field("KEY_PURPOSE_0", 4).unwrap();
-    }
-    efuses.burn_field(security::crypt_count_name(chip), 1).unwrap();
-}
-
-/// The bytes of a good device with these eFuses: everything lies as the CPU must find it.
-fn good_flash(efuses: &Efuses, idf: IdfVersion, pair: [otadata::Entry; 2]) -> Flash {
-    let chip = efuses.chip();
-    let unit = EncryptionUnit::at_reset(efuses);
-    let mut flash = Flash::new(FLASH).unwrap();
-    let entry = |label, kind, subtype, offset, size| {
-        partition::Entry::new(label, PartitionType(kind), Subtype(subtype), offset, size)
-    };
-    let table = [
-        entry("nvs", 1, 2, 0x9000, 0x4000),
-        entry("otadata", 1, 0, OTADATA, 0x2000),
-        entry("ota_0", 0, 0x10, SLOTS[0], SLOT_SIZE),
-        entry("ota_1", 0, 0x11, SLOTS[1], SLOT_SIZE),
-    ];
-    let bootloader = Builder::bootloader(chip, idf).flash_size(0).size(8 * 1024).build();
-    unit.program(&mut flash, chip.spec().bootloader_offset, &bootloader).unwrap();
-    unit.program(&mut flash, TABLE, &partition::build(&table, true).unwrap()).unwrap();
-    for (sector, entry) in pair.iter().enumerate() {
-        unit.program(&mut flash, OTADATA + sector as u32 * SECTOR, &entry.to_bytes()).unwrap();
-    }
-    for (i, slot) in SLOTS.iter().enumerate() {
-        let app = Builder::app(chip).size(4096).seed(i as u64).version(&format!("1.0.{i}")).build();
-        unit.program(&mut flash, *slot, &app).unwrap();
-    }
-    flash
 }
 
 fn device(efuses: Efuses, idf: IdfVersion, flash: Flash, options: &[&str]) -> Device {

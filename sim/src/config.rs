@@ -102,7 +102,7 @@ impl Config {
     /// No such file, or not the 64 bytes that `espsecure extract-public-key --version 1` writes.
     pub fn load_verification_key(&mut self, bench: &Workbench) -> Result<(), Failure> {
         let Some(name) = self.get("SECURE_BOOT_VERIFICATION_KEY") else { return Ok(()) };
-        let bytes = bench.read(name)?;
+        let bytes = bench.read_small(name)?;
         let key: [u8; 64] = bytes.as_slice().try_into().map_err(|_| {
             Failure::new(format!(
                 "{name}: {} bytes; the public key that a Secure Boot v1 bootloader is built with has 64 (espsecure extract-public-key --version 1)",

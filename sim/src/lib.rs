@@ -22,6 +22,7 @@
 //! | [`bulk`] | flash encryption of whole images on all cores |
 //! | [`throughput`] | how fast flash encryption is, and beside what |
 //! | [`strategy`] | proptest strategies for everything above |
+//! | [`hostile`] | what holds for any bytes, for fuzz targets and tests |
 #![forbid(unsafe_code)]
 
 pub mod app;
@@ -37,6 +38,7 @@ pub mod efuse;
 pub mod event;
 pub mod fault;
 pub mod flash;
+pub mod hostile;
 pub mod http;
 pub mod report;
 pub mod rom;

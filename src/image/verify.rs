@@ -76,7 +76,8 @@ pub struct Rules<'a> {
 /// A good image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// Length in bytes, the appended hash included, a signature not.
+    /// Length in bytes, the appended hash included, a signature not. The hash of a bootloader is not looked at: in a region
+    /// that leaves the flash it may lie outside.
     pub length: u32,
     /// The header.
     pub header: Header,

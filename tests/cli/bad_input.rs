@@ -127,7 +127,7 @@ fn boot() {
             "half.bin: no flash chip has 5000 bytes (0x1388): sizes are powers of two",
         ),
         ("boot --chip esp32 --flash folder", "folder: not a regular file"),
-        ("boot --chip esp32 --flash sparse", "sparse: 1073741824 bytes; files above 268435456 bytes are not read"),
+        ("boot --chip esp32 --flash sparse", "sparse: 1073741824 bytes; files above 134217728 bytes are not read"),
         ("boot --chip esp32 --flash flash.bin --efuses missing", "missing: no such file"),
         ("boot --chip esp32 --flash flash.bin --efuses empty", "empty: the file is empty"),
         (

@@ -122,7 +122,7 @@ fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
 
 /// The eFuses in `file`. espefuse takes an empty file for virgin eFuses; here it is more likely a dump that failed.
 fn efuses(bench: &Workbench, file: &str, chip: Chip) -> Result<Efuses, Failure> {
-    let bytes = bench.read(file)?;
+    let bytes = bench.read_small(file)?;
     if bytes.is_empty() {
         return Err(Failure::new(format!("{file}: the file is empty; leave --efuses out to boot with virgin eFuses")));
     }

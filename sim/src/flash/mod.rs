@@ -87,7 +87,7 @@ impl Flash {
 
     /// The whole array.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.sectors.iter().flat_map(|s| s.iter().copied()).collect()
+        self.sectors.iter().map(|sector| &sector[..]).collect::<Vec<_>>().concat()
     }
 
     /// Size in bytes.

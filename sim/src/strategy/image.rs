@@ -21,25 +21,27 @@ pub const FLASH_SIZE: u32 = 0x20_0000;
 const BLOCK_REVISIONS: u32 = 32 + 176;
 
 /// ESP-IDF release lines from 3.3 to 6.2: on both sides of every change that verification knows.
+pub const IDF_LINES: [IdfVersion; 15] = [
+    IdfVersion::new(3, 3),
+    IdfVersion::new(4, 0),
+    IdfVersion::new(4, 1),
+    IdfVersion::new(4, 2),
+    IdfVersion::new(4, 3),
+    IdfVersion::new(4, 4),
+    IdfVersion::new(5, 0),
+    IdfVersion::new(5, 1),
+    IdfVersion::new(5, 2),
+    IdfVersion::new(5, 3),
+    IdfVersion::new(5, 4),
+    IdfVersion::new(5, 5),
+    IdfVersion::new(6, 0),
+    IdfVersion::new(6, 1),
+    IdfVersion::new(6, 2),
+];
+
+/// One of [`IDF_LINES`].
 pub fn idf() -> impl Strategy<Value = IdfVersion> {
-    let lines = [
-        (3, 3),
-        (4, 0),
-        (4, 1),
-        (4, 2),
-        (4, 3),
-        (4, 4),
-        (5, 0),
-        (5, 1),
-        (5, 2),
-        (5, 3),
-        (5, 4),
-        (5, 5),
-        (6, 0),
-        (6, 1),
-        (6, 2),
-    ];
-    prop::sample::select(lines.map(|(major, minor)| IdfVersion::new(major, minor)).to_vec())
+    prop::sample::select(&IDF_LINES[..])
 }
 
 /// Any chip.

@@ -86,7 +86,7 @@ fn convert(bench: &Workbench, args: &Args, log: &mut Vec<String>) -> Result<Stri
     let options = options(args, &environment)?;
     let status = |log: &mut Vec<String>, text: &str| log.extend((!args.quiet).then(|| text.to_string()));
 
-    let bytes = bench.read(&args.input)?;
+    let bytes = bench.read_small(&args.input)?;
     let binary = bytes.starts_with(&dryburn::partition::MAGIC.to_le_bytes());
     let (text, partitions) = if binary {
         status(log, "Parsing binary partition input...");
@@ -185,7 +185,7 @@ fn extra_subtype(text: &str, so_far: &[ExtraSubtype]) -> Result<ExtraSubtype, St
 /// The tool's message, and below it the place in the CSV.
 fn show(file: &str, text: &str, diagnostic: &Diagnostic) -> String {
     let Diagnostic { line, column, length, message, help } = diagnostic;
-    let Some(source) = text.lines().nth(line.wrapping_sub(1)).filter(|_| *line > 0) else {
+    let Some(source) = csv::lines(text).nth(line.wrapping_sub(1)).filter(|_| *line > 0) else {
         let help = help.as_ref().map(|help| format!(": {help}")).unwrap_or_default();
         return format!("{message}\n  {file}{help}\n");
     };

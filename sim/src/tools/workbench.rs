@@ -4,7 +4,8 @@ use super::Failure;
 use crate::{device::Device, efuse::Efuses};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Component, Path, PathBuf},
 };
 
@@ -19,7 +20,10 @@ pub struct Workbench {
 }
 
 /// Files larger than this are refused: flash chips end at 128 MB.
-const MAX_FILE: u64 = 256 * 1024 * 1024;
+const MAX_FILE: u64 = 128 * 1024 * 1024;
+/// Files that hold a key, eFuses, a partition table or settings have some KiB. Read into a model each byte takes many, so a
+/// larger file of these kinds is refused.
+const MAX_SMALL_FILE: u64 = 1024 * 1024;
 
 impl Workbench {
     /// The desk of a scenario: commands see only `folder`, and `seed` decides every random number.
@@ -59,26 +63,40 @@ impl Workbench {
         Ok(self.root.join(path))
     }
 
-    /// Reads a whole file.
+    /// Reads a whole file: at most the 128 MB of the largest flash chip.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        self.read_at_most(name, MAX_FILE)
+    }
+
+    /// Reads a whole file of a kind that is never large, like keys, eFuses, tables and settings: at most 1 MiB.
+    pub fn read_small(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        self.read_at_most(name, MAX_SMALL_FILE)
+    }
+
+    /// What is no regular file is not opened: that alone may wait for ever. The size may be a lie, or grow meanwhile.
+    fn read_at_most(&self, name: &str, most: u64) -> Result<Vec<u8>, Failure> {
         let path = self.path(name)?;
         let fail = |e: io::Error| Failure::new(format!("{name}: {}", reason(&e)));
+        let too_large =
+            |size| Failure::new(format!("{name}: {size} bytes; files above {most} bytes are not read here"));
         let meta = fs::metadata(&path).map_err(fail)?;
         if !meta.is_file() {
             return Err(Failure::new(format!("{name}: not a regular file")));
         }
-        if meta.len() > MAX_FILE {
-            return Err(Failure::new(format!(
-                "{name}: {} bytes; files above {MAX_FILE} bytes are not read",
-                meta.len()
-            )));
+        if meta.len() > most {
+            return Err(too_large(meta.len()));
         }
-        fs::read(&path).map_err(fail)
+        let mut bytes = Vec::with_capacity(meta.len() as usize);
+        fs::File::open(&path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(fail)?;
+        if bytes.len() as u64 > most {
+            return Err(too_large(bytes.len() as u64));
+        }
+        Ok(bytes)
     }
 
-    /// Reads a whole file as UTF-8 text.
+    /// Reads a whole file as UTF-8 text: at most 1 MiB.
     pub fn read_text(&self, name: &str) -> Result<String, Failure> {
-        String::from_utf8(self.read(name)?).map_err(|e| {
+        String::from_utf8(self.read_small(name)?).map_err(|e| {
             Failure::new(format!(
                 "{name}: not UTF-8 text (byte {} at offset {:#x})",
                 e.as_bytes()[e.utf8_error().valid_up_to()],

@@ -30,7 +30,7 @@ pub use binary::{from_binary, to_csv};
 pub use diagnostic::{Diagnostic, Row, Span};
 pub use parse::parse;
 pub use rules::{verify, verify_size_fits};
-pub use text::{DecodeError, decode};
+pub use text::{DecodeError, decode, lines};
 
 use super::{Entry, FLAG_ENCRYPTED, FLAG_READONLY, PartitionType, SUBTYPES, Subtype};
 use alloc::{

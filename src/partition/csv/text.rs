@@ -50,8 +50,9 @@ pub(super) fn strip(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
 }
 
-/// The lines of a text: what Python's `splitlines` takes for a line end is one.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
+/// The lines of a CSV as [`Diagnostic`](super::Diagnostic) counts them: what Python's `splitlines` takes for a line end is
+/// one.
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     core::iter::from_fn(move || {
         if rest.is_empty() {

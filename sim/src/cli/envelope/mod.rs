@@ -183,14 +183,14 @@ fn device(bench: &Workbench, file: &str) -> Result<EciesKey, Failure> {
 }
 
 fn key_of_32(bench: &Workbench, file: &str) -> Result<[u8; 32], Failure> {
-    let bytes = bench.read(file)?;
+    let bytes = bench.read_small(file)?;
     let found = bytes.len();
     bytes.try_into().map_err(|_| Failure::new(format!("{file}: found {found} bytes, expected a key of 32")))
 }
 
 /// Reads a key file; bytes that are no text cannot be part of a key and are replaced.
 fn pem(bench: &Workbench, file: &str) -> Result<String, Failure> {
-    bench.read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    bench.read_small(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn bad_key(file: &str, error: &dyn fmt::Display) -> Failure {

@@ -62,7 +62,7 @@ pub(super) fn decrypt(bench: &mut Workbench, files: &Files, text: &mut String) -
 
 /// The text of the key file; bytes that are no text cannot be part of a key and are replaced.
 fn pem(bench: &Workbench, files: &Files) -> Result<String, Failure> {
-    bench.read(&files.key_file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    bench.read_small(&files.key_file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The tool has texts for files that hold no key at all, and finds out about the others after its first line.

@@ -64,7 +64,7 @@ pub(super) fn data(session: &mut Session, files: &mut Workbench, command: &Comma
             return Err(Failure::new(format!("Found repeated ['{name}'] in the name list.")));
         }
         taken.push(name);
-        jobs.push((n, block, files.read(file)?));
+        jobs.push((n, block, files.read_small(file)?));
     }
     if offset != 0 && jobs.len() > 1 {
         return Err(Failure::new(

@@ -75,7 +75,7 @@ pub(super) fn digest(session: &mut Session, files: &mut Workbench, command: &Com
     let [file] = command.positional.as_slice() else {
         return Err(Failure::new("burn-key-digest: name one key file in PEM format"));
     };
-    let pem = files.read(file)?;
+    let pem = files.read_small(file)?;
     session.say("Sensitive data will be hidden (see --show-sensitive-info)");
     if chip == Chip::Esp32c2 {
         session.say("Burn keys to blocks:");
@@ -137,7 +137,7 @@ fn keys(
         if let Some(purpose) = purpose {
             check_purpose(chip, purpose, digests)?;
         }
-        jobs.push((name, number, block, purpose, (file, files.read(file)?)));
+        jobs.push((name, number, block, purpose, (file, files.read_small(file)?)));
     }
     if let (Chip::Esp32c2, [first, second, ..]) = (chip, taken.as_slice()) {
         let digest = |purpose: &str| purpose == "SECURE_BOOT_DIGEST";

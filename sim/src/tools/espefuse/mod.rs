@@ -114,7 +114,7 @@ fn run_guarded(bench: &mut Workbench, args: &[String], power: &Power, guarded: b
 fn run_on_file(bench: &mut Workbench, chip: Chip, options: &Options, commands: &[Command]) -> Result<String, Failure> {
     let file = options.file.as_deref();
     let before = match file {
-        Some(name) if bench.exists(name) => bench.read(name)?,
+        Some(name) if bench.exists(name) => bench.read_small(name)?,
         _ => Vec::new(),
     };
     let named = |e: crate::efuse::FileError| Failure::new(format!("{}: {e}", file.unwrap_or("")));

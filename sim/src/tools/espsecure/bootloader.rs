@@ -26,7 +26,7 @@ pub(super) struct DigestSecureBootloader {
 }
 
 pub(super) fn run(bench: &mut Workbench, job: &DigestSecureBootloader, text: &mut String) -> Result<(), Failure> {
-    let (key, image) = (bench.read(&job.keyfile)?, bench.read(&job.image)?);
+    let (key, image) = (bench.read_small(&job.keyfile)?, bench.read(&job.image)?);
     let output = job.output.clone().unwrap_or_else(|| default_output(&job.image));
     let inputs = [Some(&job.keyfile), Some(&job.image), job.iv.as_ref()];
     check_output(bench, &inputs.into_iter().flatten().map(String::as_str).collect::<Vec<_>>(), &output)?;
@@ -76,7 +76,7 @@ fn iv(bench: &mut Workbench, file: Option<&str>, text: &mut String) -> Result<[u
         bench.rng.fill_bytes(&mut iv);
         return Ok(iv);
     };
-    let bytes = bench.read(file)?;
+    let bytes = bench.read_small(file)?;
     text.push_str("WARNING: --iv argument is for TESTING PURPOSES ONLY\n");
     let found = bytes.len();
     bytes.first_chunk().copied().ok_or_else(|| fatal(format!("{file}: an IV has {} bytes, not {found}.", v1::IV)))

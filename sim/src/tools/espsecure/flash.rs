@@ -79,7 +79,7 @@ pub(super) fn decrypt(bench: &mut Workbench, job: &FlashData, text: &mut String)
 
 /// Reads key and data and makes every check that both directions share, in espsecure's order.
 fn prepare(bench: &Workbench, job: &FlashData, text: &mut String) -> Result<(FlashCipher, u32, Vec<u8>), Failure> {
-    let (key_bytes, data) = (bench.read(&job.keyfile)?, bench.read(&job.input)?);
+    let (key_bytes, data) = (bench.read_small(&job.keyfile)?, bench.read(&job.input)?);
     if bench.path(&job.input)? == bench.path(&job.output)? {
         return Err(fatal(format!(
             "The input \"{}\" and output \"{}\" should not be the same!",

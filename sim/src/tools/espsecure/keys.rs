@@ -122,7 +122,7 @@ pub(super) fn digest_private(
 
 /// Reads a key file; bytes that are no text cannot be part of a key and are replaced.
 pub(super) fn read_text(bench: &Workbench, file: &str) -> Result<String, Failure> {
-    bench.read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    bench.read_small(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// X then Y of a P-256 key.

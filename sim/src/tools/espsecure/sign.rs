@@ -64,7 +64,7 @@ fn sign_v1(bench: &Workbench, job: &SignData, mut data: Vec<u8>, text: &mut Stri
         let signature = only(&job.signature, "--signature")?;
         let key = keys::v1_public(&keys::read_text(bench, only(&job.pub_key, "--pub-key")?)?, "Signing")?;
         let key = PublicKey::from_raw_p256(&key)?;
-        key.attach_v1(&digest, &bench.read(signature)?).map_err(bad_signature)?
+        key.attach_v1(&digest, &bench.read_small(signature)?).map_err(bad_signature)?
     };
     writeln!(text, "Signed {} bytes of data from \"{}\".", data.len(), job.datafile)?;
     data.extend_from_slice(&block);
@@ -119,7 +119,7 @@ fn sign_v2(bench: &mut Workbench, job: &SignData, mut data: Vec<u8>, text: &mut 
         for (key, signature) in job.pub_key.iter().zip(&job.signature) {
             let key = keys::v2_verifying(&keys::read_text(bench, key)?)?;
             let digest = ImageDigest::of(key.scheme(), &data);
-            let block = key.attach(digest.as_ref(), &bench.read(signature)?).map_err(bad_signature)?;
+            let block = key.attach(digest.as_ref(), &bench.read_small(signature)?).map_err(bad_signature)?;
             sector.extend_from_slice(&block);
         }
     } else {

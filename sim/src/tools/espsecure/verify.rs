@@ -31,7 +31,7 @@ pub(super) struct VerifySignature {
 pub(super) fn run(bench: &Workbench, job: &VerifySignature, text: &mut String) -> Result<(), Failure> {
     let keyfile = job.keyfile.as_deref().ok_or_else(|| fatal("No key to verify with; give one with --keyfile."))?;
     match job.version {
-        Version::V1 => verify_v1(&bench.read(keyfile)?, &bench.read(&job.datafile)?, text),
+        Version::V1 => verify_v1(&bench.read_small(keyfile)?, &bench.read(&job.datafile)?, text),
         Version::V2 => {
             let (key, data) = (keys::read_text(bench, keyfile)?, bench.read(&job.datafile)?);
             verify_v2(&keys::v2_verifying(&key)?, &data, job.skip_padding, text)

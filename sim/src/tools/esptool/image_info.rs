@@ -248,14 +248,13 @@ fn footer(out: &mut String, image: &Image) -> fmt::Result {
     Ok(())
 }
 
-/// The app descriptor in the first DROM segment, or without one the bootloader descriptor at the beginning of the last
-/// DRAM segment that can hold it (formats sheet §1.6, §1.7). Where all RAM is DRAM to the tool, as on the C6 and the H2, it
-/// thus looks past the descriptor of a real bootloader.
+/// The app descriptor in the first DROM segment with data; where no segment is in DROM, the bootloader descriptor at the
+/// beginning of the last DRAM segment that can hold it (formats sheet §1.6, §1.7). Where all RAM is DRAM to the tool, as on the
+/// C6 and the H2, it thus looks past the descriptor of a real bootloader.
 fn descriptor(out: &mut String, image: &Image) -> fmt::Result {
-    if let Some(data) = image.segments_in("DROM").next()
-        && data.starts_with(&0xABCD_5432_u32.to_le_bytes())
-    {
-        return data.get(..256).map_or(Ok(()), |app| app_descriptor(out, app));
+    if let Some(data) = image.segments_in("DROM").find(|data| !data.is_empty()) {
+        let app = data.get(..256).filter(|app| app.starts_with(&0xABCD_5432_u32.to_le_bytes()));
+        return app.map_or(Ok(()), |app| app_descriptor(out, app));
     }
     // As above, the tool fills segments up to whole words.
     let last = image.segments_in("DRAM").rfind(|data| data.len() > 76);
@@ -278,8 +277,8 @@ fn app_descriptor(out: &mut String, app: &[u8]) -> fmt::Result {
     match app[180] {
         0 => {}
         // The tool prints any power of two; only these are sizes (formats sheet §1.6 accepts 13 to 18).
-        log2 @ 1..64 => writeln!(out, "MMU page size: {} KB", (1_u64 << log2) / 1024)?,
-        log2 => writeln!(out, "MMU page size: 2^{log2} bytes")?,
+        1..10 => writeln!(out, "MMU page size: 0 KB")?,
+        log2 => writeln!(out, "MMU page size: {} KB", power_of_two(log2 - 10))?,
     }
     writeln!(out, "Secure version: {}", le32(app, 4).unwrap_or_default())
 }
@@ -288,6 +287,20 @@ fn app_descriptor(out: &mut String, app: &[u8]) -> fmt::Result {
 fn text(field: &[u8]) -> String {
     let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     String::from_utf8_lossy(field).chars().filter(|c| *c != '\0').map(shown).collect()
+}
+
+/// 2 to the power of `exponent`, in decimal.
+fn power_of_two(exponent: u8) -> String {
+    let mut digits = vec![1];
+    for _ in 0..exponent {
+        let mut carry = 0;
+        for digit in &mut digits {
+            let doubled = *digit * 2 + carry;
+            (*digit, carry) = (doubled % 10, doubled / 10);
+        }
+        digits.extend((carry > 0).then_some(carry));
+    }
+    digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -133,7 +133,7 @@ fn on_board(
 fn efuses(bench: &Workbench, cli: &Cli) -> Result<Efuses, Failure> {
     let chip = Chip::from_str(&cli.chip).ok();
     match &cli.efuses {
-        Some(file) => Efuses::parse(&bench.read(file)?, chip).map_err(|e| Failure::new(format!("{file}: {e}"))),
+        Some(file) => Efuses::parse(&bench.read_small(file)?, chip).map_err(|e| Failure::new(format!("{file}: {e}"))),
         None => Ok(Efuses::new(chip.unwrap_or(Chip::Esp32))),
     }
 }

@@ -125,3 +125,12 @@ fn bad_files_are_errors() {
         assert!(!folder.path().join("x").exists());
     }
 }
+
+/// Python's `splitlines`, which counts the lines of the tool's complaint, ends a line at a vertical tab too.
+#[test]
+fn shows_the_line_that_it_counts() {
+    let (_folder, mut bench) = desk();
+    bench.write("tab.csv", b"# a\x0bno comma here\nnvs, data, nvs, 0x9000, 0x4000\n").unwrap();
+    let output = command(&mut bench, "gen_esp32part tab.csv x.bin");
+    assert!(output.text.contains("line 2") && output.text.contains("2 | no comma here"), "{}", output.text);
+}
