@@ -65,10 +65,11 @@ pub(super) fn has_value(chip: Chip, value: u8) -> bool {
     KeyPurpose::from_value(chip, value).is_some() || custom(chip).0.contains(&value)
 }
 
-/// Some chips' hardware cannot take a flash encryption key from BLOCK_KEY5 (as espefuse 5.6 refuses it).
+/// Some chips' hardware cannot take a flash encryption or ECDSA key from BLOCK_KEY5 (as espefuse 5.6 refuses it).
 pub(super) fn check_block_5(chip: Chip, field: &str, value: u8) -> Result<(), Failure> {
     let broken = matches!(chip, Chip::Esp32s3 | Chip::Esp32c3 | Chip::Esp32c6 | Chip::Esp32h2);
-    if field != "KEY_PURPOSE_5" || !broken || !KeyPurpose::from_value(chip, value).is_some_and(KeyPurpose::is_xts) {
+    let refused = |purpose: KeyPurpose| purpose.is_xts() || purpose == KeyPurpose::EcdsaKey;
+    if field != "KEY_PURPOSE_5" || !broken || !KeyPurpose::from_value(chip, value).is_some_and(refused) {
         return Ok(());
     }
     Err(Failure::new(format!(
