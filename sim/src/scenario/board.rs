@@ -9,7 +9,8 @@ pub trait Board: Send {
     /// Runs one command, `argv` being its words, and gives what it printed and its exit status.
     fn run(&mut self, argv: &[String]) -> Output;
 
-    /// A copy of the board as it stands, whose commands work in `dir`. The runner has already copied the files there.
+    /// A copy of the board as it stands, whose commands work in `dir`. The runner has put the files there;
+    /// they may be links to those of other boards, so a command that writes replaces a file, never changes it in place.
     fn fork(&self, dir: &Path) -> Box<dyn Board>;
 }
 

@@ -50,10 +50,15 @@ impl FakeBoard {
                 Ok(text) => (text, 0),
                 Err(_) => (format!("{file}: no such file\n"), 2),
             },
-            ["write", file, text] => match fs::write(self.dir.join(file), format!("{text}\n")) {
-                Ok(()) => (String::new(), 0),
-                Err(_) => (format!("{file}: cannot be written\n"), 2),
-            },
+            ["write", file, text] => {
+                let path = self.dir.join(file);
+                // the file may be shared with other cases
+                let _ = fs::remove_file(&path);
+                match fs::write(path, format!("{text}\n")) {
+                    Ok(()) => (String::new(), 0),
+                    Err(_) => (format!("{file}: cannot be written\n"), 2),
+                }
+            }
             ["count"] => {
                 self.count = self.count.saturating_add(1);
                 (format!("{}\n", self.count), 0)

@@ -118,16 +118,17 @@ pub(super) fn reason(e: &io::Error) -> String {
     }
 }
 
-/// Copies what is in the folder `from` into the folder `to`: files and folders, no links.
-pub(super) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+/// Gives the folder `to` what is in the folder `from`: files and folders, no symbolic links. The files are shared (hard
+/// links, where the file system knows them), as a case changes few of them: whoever writes replaces a file.
+pub(super) fn share_folder(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
         if kind.is_dir() {
             fs::create_dir(&target)?;
-            copy_folder(&entry.path(), &target)?;
+            share_folder(&entry.path(), &target)?;
         } else if kind.is_file() {
-            fs::copy(entry.path(), &target)?;
+            fs::hard_link(entry.path(), &target).or_else(|_| fs::copy(entry.path(), &target).map(|_| ()))?;
         }
     }
     Ok(())

@@ -268,8 +268,8 @@ fn catch<T>(f: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn fork(board: &dyn Board, files: &Path) -> Result<(TempDir, Box<dyn Board>), String> {
-    let copied = tempfile::tempdir().and_then(|to| load::copy_folder(files, to.path()).map(|()| to));
-    let folder = copied.map_err(|e| format!("the set-up's files cannot be copied: {}", load::reason(&e)))?;
+    let shared = tempfile::tempdir().and_then(|to| load::share_folder(files, to.path()).map(|()| to));
+    let folder = shared.map_err(|e| format!("the set-up's files cannot be copied: {}", load::reason(&e)))?;
     let board = catch(|| board.fork(folder.path())).ok_or(CRASHED)?;
     Ok((folder, board))
 }

@@ -105,9 +105,12 @@ impl Workbench {
         })
     }
 
-    /// Writes a whole file, replacing what was there.
+    /// Writes a whole file, replacing what was there: in a scenario's folder by a new file, as the old one may be a link
+    /// that other cases share.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-        fs::write(self.path(name)?, bytes)
+        let path = self.path(name)?;
+        let free = if self.confined { remove(&path) } else { Ok(()) };
+        free.and_then(|()| fs::write(path, bytes))
             .map_err(|e| Failure::new(format!("{name}: cannot be written: {}", reason(&e))))
     }
 
@@ -124,6 +127,13 @@ impl Workbench {
     /// Whether a file of that name exists.
     pub fn exists(&self, name: &str) -> bool {
         self.path(name).is_ok_and(|p| p.exists())
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 
