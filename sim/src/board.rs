@@ -32,7 +32,6 @@ pub struct BoardMaker;
 
 struct Desk {
     bench: Workbench,
-    seed: u64,
     /// The power cycle since which the board runs; `None` once a tool has had it in download mode.
     cycle: Option<PowerCycle>,
 }
@@ -42,7 +41,7 @@ impl Maker for BoardMaker {
         let mut bench = Workbench::confined(dir, spec.seed);
         let device = build(spec, &bench).map_err(|failure| failure.text)?;
         bench.device = Some(device);
-        Ok(Box::new(Desk { bench, seed: spec.seed, cycle: None }))
+        Ok(Box::new(Desk { bench, cycle: None }))
     }
 }
 
@@ -64,10 +63,7 @@ impl Board for Desk {
     }
 
     fn fork(&self, dir: &Path) -> Box<dyn Board> {
-        let mut bench = Workbench::confined(dir, self.seed);
-        bench.device.clone_from(&self.bench.device);
-        bench.rng = self.bench.rng.clone();
-        Box::new(Desk { bench, seed: self.seed, cycle: self.cycle.clone() })
+        Box::new(Desk { bench: self.bench.in_folder(dir), cycle: self.cycle.clone() })
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::Failure;
 use crate::{device::Device, efuse::Efuses};
+use dryburn::SecureBootScheme;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
+    collections::HashMap,
     fs,
     io::{self, Read as _},
     path::{Component, Path, PathBuf},
@@ -15,8 +17,10 @@ pub struct Workbench {
     confined: bool,
     /// The board on the desk, if there is one.
     pub device: Option<Device>,
-    /// Source of the random numbers that commands need (keys, IVs, padding).
+    /// Source of the random numbers that commands need (flash keys, IVs, padding).
     pub rng: ChaCha20Rng,
+    /// How many signing keys of each scheme were made here.
+    keys: HashMap<SecureBootScheme, u32>,
 }
 
 /// Files larger than this are refused: flash chips end at 128 MB.
@@ -28,19 +32,34 @@ const MAX_SMALL_FILE: u64 = 1024 * 1024;
 impl Workbench {
     /// The desk of a scenario: commands see only `folder`, and `seed` decides every random number.
     pub fn confined(folder: &Path, seed: u64) -> Self {
-        Self { root: folder.into(), confined: true, device: None, rng: ChaCha20Rng::seed_from_u64(seed) }
+        let rng = ChaCha20Rng::seed_from_u64(seed);
+        Self { root: folder.into(), confined: true, device: None, rng, keys: HashMap::new() }
     }
 
     /// The desk of a shell user: any path, keys from the operating system's random numbers.
     pub fn shell() -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        Ok(Self { root: PathBuf::new(), confined: false, device: None, rng: ChaCha20Rng::from_seed(seed) })
+        let rng = ChaCha20Rng::from_seed(seed);
+        Ok(Self { root: PathBuf::new(), confined: false, device: None, rng, keys: HashMap::new() })
     }
 
     /// The same folder and random numbers, with another board.
     pub(crate) fn with_board(&self, device: Device) -> Self {
-        Self { root: self.root.clone(), confined: self.confined, device: Some(device), rng: self.rng.clone() }
+        Self { device: Some(device), ..self.in_folder(&self.root) }
+    }
+
+    /// The same board and random numbers, with the files of another folder.
+    pub(crate) fn in_folder(&self, folder: &Path) -> Self {
+        let (device, rng, keys) = (self.device.clone(), self.rng.clone(), self.keys.clone());
+        Self { root: folder.into(), confined: self.confined, device, rng, keys }
+    }
+
+    /// Counts one more signing key of `scheme`, and gives its number.
+    pub(crate) fn count_key(&mut self, scheme: SecureBootScheme) -> u32 {
+        let count = self.keys.entry(scheme).or_default();
+        *count = count.saturating_add(1);
+        *count
     }
 
     /// Whether the desk is that of a scenario, which sees nothing but its folder.

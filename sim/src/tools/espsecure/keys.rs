@@ -63,11 +63,12 @@ pub(super) fn generate(
     Ok(())
 }
 
-/// A new private key as PEM text.
+/// A new private key as PEM text: in a scenario, the seed's first, second, … of its scheme.
 pub(in crate::tools) fn new_key(scheme: SecureBootScheme, bench: &mut Workbench) -> Result<String, Failure> {
-    static MADE: Memory<SecureBootScheme, String> = Memory::new(Mutex::default);
-    rehearsed::once(&MADE, bench, scheme, |bench| {
-        Ok(SigningKey::generate(scheme, &mut bench.rng)?.to_pem()?.to_string())
+    static MADE: Memory<String> = Memory::new(Mutex::default);
+    let number = bench.count_key(scheme);
+    rehearsed::once(&MADE, bench, &[format!("{scheme:?} key {number}").as_bytes()], |rng| {
+        Ok(SigningKey::generate(scheme, rng)?.to_pem()?.to_string())
     })
 }
 
