@@ -70,7 +70,7 @@ impl Board for Desk {
 impl Desk {
     fn device(&mut self, words: &[String]) -> Result<Output, Failure> {
         let mut config = self.bench.device.as_ref().ok_or_else(no_board)?.config.clone();
-        config.load_verification_key(&self.bench)?;
+        self.bench.load_verification_key(&mut config)?;
         let device = self.bench.device.as_mut().ok_or_else(no_board)?;
         device.config = config;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -211,7 +211,7 @@ fn build(spec: &DeviceSpec, bench: &Workbench) -> Result<Device, Failure> {
     let efuses = Efuses::with_revision(spec.chip, revision)?;
     let mut device = Device::new(Flash::new(spec.flash_size)?, efuses);
     device.config = config(spec)?;
-    device.config.check(spec.chip, revision)?;
+    device.config.check(spec.chip, revision).map_err(|e| Failure::new(e.to_string()))?;
     device.rng = ChaCha20Rng::seed_from_u64(spec.seed);
     device.idf = match &spec.idf {
         Some(text) => Some(text.parse().map_err(|e| Failure::new(format!("idf = \"{text}\": {e}")))?),

@@ -1,6 +1,5 @@
 //! How a bootloader was built: its sdkconfig, and the ESP-IDF release.
 
-use crate::tools::{Failure, Workbench};
 use dryburn::{Chip, Revision, SecureBootScheme, chip::FlashCipher};
 use std::{collections::BTreeMap, fmt};
 
@@ -29,6 +28,33 @@ impl fmt::Display for BadOption {
         }
         write!(f, "'{}' is not an option: write KEY=VALUE, like SECURE_BOOT_V2_ENABLED=y", self.found)
     }
+}
+
+/// Options that ESP-IDF's Kconfig does not offer for the silicon.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotOffered {
+    /// Secure Boot v2 with a scheme that the silicon does not have.
+    #[error(
+        "SECURE_BOOT_V2_ENABLED: no bootloader with {scheme:?} can be built for {chip} {revision}, which has {known}; \
+         set SECURE_SIGNED_APPS_RSA_SCHEME or SECURE_SIGNED_APPS_ECDSA_V2_SCHEME, \
+         SECURE_BOOT_ECDSA_KEY_LEN_…_BITS, or the chip's revision"
+    )]
+    Scheme {
+        /// What the options ask for.
+        scheme: SecureBootScheme,
+        /// The chip.
+        chip: Chip,
+        /// Its silicon revision.
+        revision: Revision,
+        /// What it has.
+        known: String,
+    },
+    /// XTS-AES-256 on a chip without such keys.
+    #[error("SECURE_FLASH_ENCRYPTION_AES256: {chip} has no XTS-AES-256 keys in eFuse; leave it out")]
+    Aes256 {
+        /// The chip.
+        chip: Chip,
+    },
 }
 
 impl Config {
@@ -80,10 +106,11 @@ impl Config {
         self.options.get(key).is_some_and(|v| v != "y")
     }
 
-    /// The option as a number, where it was given and is one.
+    /// The option as a number, decimal or after `0x` hexadecimal, where it was given and is one.
     pub fn number(&self, key: &str) -> Option<u32> {
         let value = self.options.get(key)?;
-        crate::tools::number(value).ok().and_then(|n| n.try_into().ok())
+        let hex = value.strip_prefix("0x").or_else(|| value.strip_prefix("0X"));
+        hex.map_or_else(|| value.parse(), |digits| u32::from_str_radix(digits, 16)).ok()
     }
 
     /// Flash address of the partition table: `PARTITION_TABLE_OFFSET`, 0x8000 unless given.
@@ -94,23 +121,6 @@ impl Config {
     /// The text of an option, where it was given.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.options.get(key).map(String::as_str)
-    }
-
-    /// Reads the file that `SECURE_BOOT_VERIFICATION_KEY` names, where the option was given.
-    ///
-    /// # Errors
-    /// No such file, or not the 64 bytes that `espsecure extract-public-key --version 1` writes.
-    pub fn load_verification_key(&mut self, bench: &Workbench) -> Result<(), Failure> {
-        let Some(name) = self.get("SECURE_BOOT_VERIFICATION_KEY") else { return Ok(()) };
-        let bytes = bench.read_small(name)?;
-        let key: [u8; 64] = bytes.as_slice().try_into().map_err(|_| {
-            Failure::new(format!(
-                "{name}: {} bytes; the public key that a Secure Boot v1 bootloader is built with has 64 (espsecure extract-public-key --version 1)",
-                bytes.len()
-            ))
-        })?;
-        self.verification_key = Some(key);
-        Ok(())
     }
 
     /// Built with Secure Boot v1. (`SECURE_BOOT_V1_ENABLED`)
@@ -148,27 +158,20 @@ impl Config {
     ///
     /// # Errors
     /// Secure Boot v2 with a scheme that the silicon does not have, XTS-AES-256 keys where it has none.
-    pub fn check(&self, chip: Chip, revision: Revision) -> Result<(), Failure> {
+    pub fn check(&self, chip: Chip, revision: Revision) -> Result<(), NotOffered> {
         let spec = chip.spec_at(revision);
         let scheme = self.secure_boot_v2_scheme(chip, revision);
         let mut known = spec.secure_boot.iter().filter(|known| **known != SecureBootScheme::V1).peekable();
         if self.secure_boot_v2() && known.peek().is_some() && !spec.secure_boot.contains(&scheme) {
             let known: Vec<String> = known.map(|scheme| format!("{scheme:?}")).collect();
-            return Err(Failure::new(format!(
-                "SECURE_BOOT_V2_ENABLED: no bootloader with {scheme:?} can be built for {chip} {revision}, which has {}; \
-                 set SECURE_SIGNED_APPS_RSA_SCHEME or SECURE_SIGNED_APPS_ECDSA_V2_SCHEME, \
-                 SECURE_BOOT_ECDSA_KEY_LEN_…_BITS, or the chip's revision",
-                known.join(", ")
-            )));
+            return Err(NotOffered::Scheme { scheme, chip, revision, known: known.join(", ") });
         }
         let offered = match spec.flash_cipher {
             FlashCipher::Xts { aes256, .. } => aes256,
             FlashCipher::AddressTweakedAes256 => false,
         };
         if self.flash_encryption() && self.is_set("SECURE_FLASH_ENCRYPTION_AES256") && !offered {
-            return Err(Failure::new(format!(
-                "SECURE_FLASH_ENCRYPTION_AES256: {chip} has no XTS-AES-256 keys in eFuse; leave it out"
-            )));
+            return Err(NotOffered::Aes256 { chip });
         }
         Ok(())
     }
@@ -192,7 +195,7 @@ mod tests {
                 config.set(option).expect("an option");
             }
             let scheme = config.secure_boot_v2_scheme(chip, revision);
-            config.check(chip, revision).map(|()| scheme).map_err(|failure| failure.text)
+            config.check(chip, revision).map(|()| scheme).map_err(|error| error.to_string())
         };
         let (first, third) = (Revision(0), Revision::new(3, 0));
         let ecdsa = "SECURE_SIGNED_APPS_ECDSA_V2_SCHEME=y";

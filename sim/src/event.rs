@@ -1,6 +1,6 @@
 //! Everything that a power cycle reports, in order.
 
-use crate::{app, bootloader, rom};
+use crate::{app::event as app, bootloader::event as bootloader, rom::event as rom};
 use serde::Serialize;
 
 /// One event of a power cycle.

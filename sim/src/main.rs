@@ -2,5 +2,5 @@
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {
-    dryburn_sim::cli::main().into()
+    dryburn_sim::cli::main(&dryburn_sim::board::BoardMaker).into()
 }

@@ -1,9 +1,9 @@
 //! Anti-rollback: the eFuse counter, and the apps that are too old for it. Formats sheet §10, security-builds sheet §2 (7-10).
 
 use super::{
-    Bootloader,
     efuse_driver::{Batch, Event as E},
     security::Event as S,
+    stage::Bootloader,
 };
 use crate::{bus::CpuView, fault::PowerLost};
 use dryburn::{

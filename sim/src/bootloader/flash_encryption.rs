@@ -2,9 +2,10 @@
 //! Behaviour sheet §3.2-3.3, security-builds sheet §2 (16-22).
 
 use super::{
-    Bootloader, Event, Halt,
     efuse_driver::{Batch, Event as E},
+    event::Event,
     security::Event as S,
+    stage::{Bootloader, Halt},
 };
 use crate::fault::PowerLost;
 use dryburn::{

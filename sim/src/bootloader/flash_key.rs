@@ -5,10 +5,10 @@
 //! UNVERIFIED on boards.
 
 use super::{
-    Bootloader,
     efuse_driver::{Batch, Event as E},
     flash_encryption::{INVALID_STATE, NOT_ENOUGH_KEY_BLOCKS},
     security::{Event as S, Feature},
+    stage::Bootloader,
 };
 use dryburn::{
     Chip, Revision,

@@ -4,7 +4,7 @@
 mod anti_rollback;
 mod build;
 pub mod efuse_driver;
-mod event;
+pub(crate) mod event;
 mod flash_encryption;
 mod flash_key;
 mod one_key_block;
@@ -12,103 +12,30 @@ mod policy;
 mod secure_boot;
 mod secure_boot_v1;
 pub mod security;
+mod stage;
 
 pub use build::Build;
 pub use event::{Event, Row, TableRefusal};
 pub(crate) use policy::app_signature;
 pub(crate) use secure_boot_v1::digest as v1_digest;
+pub use stage::Bootloader;
 
 use crate::{
-    bus::EncryptionUnit,
-    config::Config,
     event::{Event as Any, Outcome},
-    fault::{Fault, PowerLost, PoweredEfuses, PoweredFlash},
+    fault::{Fault, PowerLost},
 };
 use dryburn::{
-    Chip, SecureBootScheme,
     boot::{self, Choice, Options, Slot, Slots},
-    efuse::security as fuses,
-    image::{self, Header, Kind, Purpose, Region, Rules, SignaturePolicy, Target, Verified},
+    image::{self, Header, Kind, Purpose, Region, Target, Verified},
     otadata::{self, Entry},
     partition,
 };
 use flash_encryption::Next;
-use rand_chacha::ChaCha20Rng;
+use stage::Stop;
 use std::cell::RefCell;
 
 /// Size in bytes of the partition table that is read.
 const TABLE_SIZE: usize = 0xC00;
-
-/// The second stage at work on one board, for one boot.
-pub struct Bootloader<'a> {
-    /// The board's flash; otadata may be written.
-    pub flash: &'a mut PoweredFlash<'a>,
-    /// The board's eFuses; first-boot enablement burns some.
-    pub efuses: &'a mut PoweredEfuses<'a>,
-    /// The encryption unit as it was set up at reset.
-    pub unit: &'a EncryptionUnit,
-    /// How the bootloader was built.
-    pub config: &'a Config,
-    /// The bootloader itself.
-    pub build: &'a Build,
-    /// The chip's random numbers.
-    pub rng: &'a mut ChaCha20Rng,
-    /// Where everything is reported to.
-    pub observer: &'a mut dyn FnMut(Any),
-}
-
-/// Why the bootloader ends without an app.
-enum Stop {
-    /// It resets the chip.
-    Reset,
-    /// There is no power.
-    PowerLost,
-}
-
-impl From<PowerLost> for Stop {
-    fn from(_: PowerLost) -> Self {
-        Self::PowerLost
-    }
-}
-
-/// Why a step of first-boot enablement ends early.
-#[derive(Clone, Copy)]
-enum Halt {
-    /// It fails with this ESP-IDF error code.
-    Code(i32),
-    /// There is no power.
-    PowerLost,
-}
-
-impl From<i32> for Halt {
-    fn from(code: i32) -> Self {
-        Self::Code(code)
-    }
-}
-
-impl From<PowerLost> for Halt {
-    fn from(_: PowerLost) -> Self {
-        Self::PowerLost
-    }
-}
-
-impl Halt {
-    /// A write that fails gives ESP-IDF's `code`, unless power failed.
-    fn of(fault: Fault, code: i32) -> Self {
-        match fault {
-            Fault::Flash(_) => Self::Code(code),
-            Fault::Power(PowerLost) => Self::PowerLost,
-        }
-    }
-
-    /// The code, which a caller deals with; without power there is nobody to do so.
-    fn code(self) -> Result<i32, PowerLost> {
-        match self {
-            Self::Code(code) => Ok(code),
-            Self::PowerLost => Err(PowerLost),
-        }
-    }
-}
 
 impl Bootloader<'_> {
     /// Runs until an app starts or the chip is reset.
@@ -117,33 +44,6 @@ impl Bootloader<'_> {
             Ok(outcome) => outcome,
             Err(Stop::Reset) => Outcome::Reset,
             Err(Stop::PowerLost) => Outcome::PowerLost,
-        }
-    }
-
-    fn tell(&mut self, event: Event) {
-        (self.observer)(Any::Bootloader(event));
-    }
-
-    fn security(&mut self, event: security::Event) {
-        self.tell(Event::Security(event));
-    }
-
-    fn driver(&mut self, event: efuse_driver::Event) {
-        self.tell(Event::Efuse(event));
-    }
-
-    fn chip(&self) -> Chip {
-        self.efuses.chip()
-    }
-
-    fn target(&self) -> Target {
-        Target {
-            chip: self.efuses.chip(),
-            revision: fuses::chip_revision(&*self.efuses),
-            block_revision: fuses::block_revision(&*self.efuses),
-            ignore_max_revision: fuses::wafer_major_disabled(&*self.efuses),
-            ignore_max_block_revision: fuses::block_major_disabled(&*self.efuses),
-            idf: self.build.idf,
         }
     }
 
@@ -339,46 +239,6 @@ impl Bootloader<'_> {
 
     fn verify(&mut self, region: Region) -> Result<Verified, image::Refusal> {
         self.verify_as(region, Kind::App, Purpose::Load(&self.build.loader))
-    }
-
-    /// Verifies an image for any purpose; its events go to the observer.
-    pub(crate) fn verify_as(
-        &mut self,
-        region: Region,
-        kind: Kind,
-        purpose: Purpose<'_>,
-    ) -> Result<Verified, image::Refusal> {
-        let target = self.target();
-        let policy = self.signature_policy(kind);
-        let rules = Rules { target: &target, kind, purpose, signature: policy.as_ref() };
-        let mut view = self.unit.view(self.flash);
-        let observer = &mut *self.observer;
-        image::verify(&mut view, region, &rules, &mut |e| observer(Any::Bootloader(Event::Image(e))))
-    }
-
-    /// Verifies an image that is not to be started; gives its length with the signature.
-    fn verified_length(&mut self, region: Region, kind: Kind) -> Result<u32, image::Refusal> {
-        let verified = self.verify_as(region, kind, Purpose::Verify)?;
-        let policy = self.signature_policy(kind);
-        Ok(policy.and_then(|policy| policy.end(verified.length)).unwrap_or(verified.length))
-    }
-
-    /// The length of the image in `region` without its signature, silently.
-    fn image_length(&self, region: Region) -> Option<u32> {
-        let target = self.target();
-        let rules = Rules { target: &target, kind: Kind::Bootloader, purpose: Purpose::Verify, signature: None };
-        image::verify(&mut self.unit.view(self.flash), region, &rules, &mut |_| {}).ok().map(|v| v.length)
-    }
-
-    /// What Secure Boot v2 was built with.
-    fn scheme(&self) -> SecureBootScheme {
-        self.config.secure_boot_v2_scheme(self.chip(), fuses::chip_revision(&*self.efuses))
-    }
-
-    /// Whose signature an image must carry. The bootloader's own digest of Secure Boot v1 is for the ROM alone to check.
-    fn signature_policy(&self, kind: Kind) -> Option<SignaturePolicy> {
-        let policy = app_signature(self.config, self.efuses, self.build.idf);
-        policy.filter(|policy| kind == Kind::App || !matches!(policy, SignaturePolicy::V1 { .. }))
     }
 
     fn hand_over(&mut self, slot: Slot, region: Region, verified: &Verified) -> Outcome {

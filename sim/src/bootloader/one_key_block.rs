@@ -5,10 +5,10 @@
 //! Enablement that fails leaves ESP-IDF's batch open for the next slot; here each slot starts anew.
 
 use super::{
-    Bootloader,
     efuse_driver::{Batch, Event as E},
     flash_encryption::Next,
     security::Event as S,
+    stage::Bootloader,
 };
 use crate::fault::PowerLost;
 use dryburn::{

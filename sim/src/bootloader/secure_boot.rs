@@ -1,12 +1,12 @@
 //! First-boot enablement of Secure Boot v2. Behaviour sheet §3.6, security-builds sheet §2 (11-15).
 
 use super::{
-    Bootloader,
     efuse_driver::{Batch, Event as E},
     flash_encryption::{ESP_FAIL, NOT_ENOUGH_KEY_BLOCKS},
     flash_key::DIRECT_BOOT,
     one_key_block::Use,
     security::Event as S,
+    stage::Bootloader,
 };
 use crate::fault::PowerLost;
 use dryburn::{

@@ -1,7 +1,12 @@
 //! First-boot enablement of Secure Boot v1 (ESP32): the digest of the bootloader before flash encryption, the eFuse
 //! after it. Behaviour sheet §3.5; no recorded logs, so the order of lines is the sheet's.
 
-use super::{Bootloader, Halt, efuse_driver::Batch, flash_encryption::ESP_FAIL, security::Event as S};
+use super::{
+    efuse_driver::Batch,
+    flash_encryption::ESP_FAIL,
+    security::Event as S,
+    stage::{Bootloader, Halt},
+};
 use crate::fault::PowerLost;
 use dryburn::{
     SECTOR,

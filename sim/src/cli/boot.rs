@@ -115,8 +115,9 @@ fn board(args: &Args, bench: &Workbench) -> Result<Device, Failure> {
     for option in &args.config {
         device.config.set(option).map_err(|e| Failure::new(format!("--config: {e}")))?;
     }
-    device.config.check(args.chip, security::chip_revision(&device.efuses))?;
-    device.config.load_verification_key(bench)?;
+    let revision = security::chip_revision(&device.efuses);
+    device.config.check(args.chip, revision).map_err(|e| Failure::new(e.to_string()))?;
+    bench.load_verification_key(&mut device.config)?;
     Ok(device)
 }
 

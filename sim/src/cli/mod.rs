@@ -10,6 +10,7 @@ mod image;
 mod otadata;
 
 use crate::{
+    scenario::Maker,
     tools::{self, Failure, Output, Workbench},
     uart,
 };
@@ -69,8 +70,8 @@ struct ToolArgs {
     words: Vec<String>,
 }
 
-/// Runs the command line of this process; gives its exit status.
-pub fn main() -> u8 {
+/// Runs the command line of this process, scenarios on boards of `maker`; gives its exit status.
+pub fn main(maker: &dyn Maker) -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -79,7 +80,7 @@ pub fn main() -> u8 {
         }
     };
     match cli.command {
-        Command::Run(args) => crate::scenario::cli::main(args, &crate::board::BoardMaker),
+        Command::Run(args) => crate::scenario::cli::main(args, maker),
         Command::Boot(args) => shell(|bench| {
             let report = boot::run(bench, &args)?;
             let _ = std::io::stdout().write_all(&uart::to_bytes(&report.text));

@@ -22,12 +22,14 @@
 
 mod cells;
 pub(crate) mod coding;
+mod error;
 mod file;
 mod key;
 mod text;
 
 pub use coding::CodingError;
-pub use file::{FileError, Format};
+pub use error::FileError;
+pub use file::Format;
 
 use dryburn::{
     Chip, Revision,

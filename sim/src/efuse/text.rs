@@ -9,7 +9,7 @@
 //! What espefuse could not read is zero here. JSON holds fields only: bits outside of them are lost, and it must come from
 //! esptool 5 or later, which writes `raw_value`. Sources: formats sheet §8.7-8.8.
 
-use super::{Efuses, file::FileError, place};
+use super::{Efuses, error::FileError, place};
 use dryburn::{
     Chip,
     efuse::{Field, FieldKind},

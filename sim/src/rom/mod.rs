@@ -4,7 +4,7 @@
 //! sheet §1.
 
 mod esp32;
-mod event;
+pub(crate) mod event;
 mod later;
 mod table;
 

@@ -9,9 +9,8 @@ use super::{
     align::Comparison,
     align::Op,
     console, fences, load,
-    outcome::{DocumentResult, Mismatch, Status},
+    outcome::{DocumentResult, Mismatch, Status, StepRun},
     parse,
-    run::StepRun,
 };
 use std::{collections::BTreeMap, fs, path::Path};
 

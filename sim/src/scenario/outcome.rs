@@ -127,3 +127,13 @@ impl Summary {
         format!("{passed} passed, {failed} failed, {skipped} skipped")
     }
 }
+
+/// What one step did in one cell, for `--bless`.
+pub(super) struct StepRun {
+    pub cell: usize,
+    /// Line of the command: which step it was.
+    pub command_line: usize,
+    pub actual: Vec<String>,
+    pub status: Option<u8>,
+    pub matches: bool,
+}

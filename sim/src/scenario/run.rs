@@ -5,7 +5,7 @@ use super::{
     align::Comparison,
     align::Op,
     bless, load,
-    outcome::{CaseResult, DocumentResult, Mismatch, SetupResult},
+    outcome::{CaseResult, DocumentResult, Mismatch, SetupResult, StepRun},
     parse, pattern,
 };
 use rayon::prelude::*;
@@ -90,16 +90,6 @@ impl<'a> Filter<'a> {
         let Some(text) = self.text else { return true };
         name.contains(text) || self.regex.as_ref().is_some_and(|regex| regex.is_match(name))
     }
-}
-
-/// What one step did in one cell, for `--bless`.
-pub(super) struct StepRun {
-    pub cell: usize,
-    /// Line of the command: which step it was.
-    pub command_line: usize,
-    pub actual: Vec<String>,
-    pub status: Option<u8>,
-    pub matches: bool,
 }
 
 /// What a cell's set-up and cases gave.

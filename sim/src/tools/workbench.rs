@@ -1,7 +1,7 @@
 //! The desk that a command works at: a folder, a board, a source of random numbers.
 
 use super::Failure;
-use crate::{device::Device, efuse::Efuses};
+use crate::{config::Config, device::Device, efuse::Efuses};
 use dryburn::SecureBootScheme;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
@@ -141,6 +141,23 @@ impl Workbench {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let written = options.open(self.path(name)?).and_then(|mut file| io::Write::write_all(&mut file, bytes));
         written.map_err(|e| Failure::new(format!("{name}: cannot be written: {}", reason(&e))))
+    }
+
+    /// Reads the file that the option `SECURE_BOOT_VERIFICATION_KEY` names into `config`, where it was given.
+    ///
+    /// # Errors
+    /// No such file, or not the 64 bytes that `espsecure extract-public-key --version 1` writes.
+    pub fn load_verification_key(&self, config: &mut Config) -> Result<(), Failure> {
+        let Some(name) = config.get("SECURE_BOOT_VERIFICATION_KEY") else { return Ok(()) };
+        let bytes = self.read_small(name)?;
+        let key: [u8; 64] = bytes.as_slice().try_into().map_err(|_| {
+            Failure::new(format!(
+                "{name}: {} bytes; the public key that a Secure Boot v1 bootloader is built with has 64 (espsecure extract-public-key --version 1)",
+                bytes.len()
+            ))
+        })?;
+        config.verification_key = Some(key);
+        Ok(())
     }
 
     /// Whether a file of that name exists.

@@ -100,7 +100,7 @@ fn run_guarded(bench: &mut Workbench, args: &[String], power: &Power, guarded: b
         && let Some(mut board) = bench.device.clone()
     {
         // without its key a bootloader with Secure Boot v1 starts nothing anyway
-        let _ = board.config.load_verification_key(bench);
+        let _ = bench.load_verification_key(&mut board.config);
         losses = guard::check(&board, &efuses)?;
     }
     if let Some(board) = bench.efuses_mut() {
