@@ -188,7 +188,7 @@ pub fn attempts(start: Slot, app_count: u8) -> impl Iterator<Item = Slot> {
     let count = i16::from(app_count.min(MAX_OTA_SLOTS as u8));
     let down = (-1..=first).rev();
     let up = first.saturating_add(1)..count;
-    let chain = down.chain(up).filter(move |i| *i < count || *i == -1).map(|i| match u8::try_from(i) {
+    let chain = down.chain(up).filter(move |i| *i < count).map(|i| match u8::try_from(i) {
         Ok(i) => Slot::Ota(i),
         Err(_) => Slot::Factory,
     });
@@ -270,6 +270,23 @@ mod tests {
         let mut version = |slot| Some(if slot == 1 { 1 } else { 2 });
         let choice = choose(&slots(false, 2), Some(entries), &options, &mut version, &mut |_| {});
         assert_eq!((choice.start, choice.raise_secure_version), (Slot::Ota(0), Some(0)));
+    }
+
+    #[test]
+    fn entries_of_the_table_fill_the_slots_of_their_subtype() {
+        let region = |n: u32| Region { offset: n * 0x1_0000, size: 0x1_0000 };
+        let mut slots = Slots::default();
+        let rows = [(0, 0x00), (0, 0x10), (0, 0x1F), (0, 0x20), (1, 0x00), (0, 0x21), (1, 0x02), (1, 0x10), (2, 0x00)];
+        for (n, (kind, subtype)) in (1..).zip(rows) {
+            slots.add(kind, subtype, region(n));
+        }
+        assert_eq!(slots.region(Slot::Factory), Some(region(1)));
+        assert_eq!(slots.region(Slot::Ota(0)), Some(region(2)));
+        assert_eq!(slots.region(Slot::Ota(15)), Some(region(3)));
+        assert_eq!(slots.region(Slot::Test), Some(region(4)));
+        assert_eq!(slots.otadata, Some(region(5)));
+        assert_eq!(slots.app_count, 2);
+        assert_eq!((slots.region(Slot::Ota(1)), slots.region(Slot::Ota(16))), (None, None));
     }
 
     #[test]

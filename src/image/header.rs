@@ -224,3 +224,6 @@ impl BootloaderDescriptor {
         self.text(40, 24)
     }
 }
+
+#[cfg(test)]
+mod tests;

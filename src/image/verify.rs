@@ -466,3 +466,6 @@ enum Window {
 fn is_limit(revision: Revision) -> bool {
     revision.0 != 0 && revision.0 != u16::MAX
 }
+
+#[cfg(test)]
+mod tests;

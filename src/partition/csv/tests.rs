@@ -150,6 +150,12 @@ fn messages_about_fields() {
     let recovery = "Recovery bootloader offset is not defined. Please use --recovery-bootloader-offset";
     row_refused("b, bootloader, recovery, N/A, ", recovery, "N/A");
     refused("$FOO, data, nvs, , 1M", "unknown variable 'FOO'", "$FOO");
+    let help = |text| check(text, &Options::default()).0.unwrap_err().help.unwrap();
+    assert_eq!(help("a, data, nvs, 0x9000, 99999999999999999999"), "larger than any flash");
+    assert_eq!(help("a, data, nvs, $FOO, 1M"), "the variable is not set");
+    assert_eq!(help("a, data, nvs, foo, 1M"), "write a number such as 0x10000, 64K or 1M");
+    assert_eq!(help("a, 0x40, foo, , 1M"), "this type has no keywords; write a number from 0 to 0xfe");
+    assert_eq!(help("a, 256, 0, , 1M"), "write a number from 0 to 0xfe");
     refused(
         "a, data, nvs, -5, 16K",
         "CSV Error at line 1: Partitions overlap. Partition sets offset 0x-5. But partition table occupies the whole \
@@ -240,6 +246,26 @@ fn bad_binaries() {
     assert_eq!(read(&bytes, true).1[0], warning);
     bytes[12] = 0xFF;
     assert_eq!(read(&bytes, true).0, Err("label b'\\xffvs' is not UTF-8".into()));
+}
+
+/// `repr` of bytes, as Python 3 gives it.
+#[test]
+fn unknown_magic_bytes_are_shown_as_python_shows_bytes() {
+    for (magic, shown) in [
+        (*b"ab", r"b'ab'"),
+        (*b"'a", r#"b"'a""#),
+        (*b"\"a", r#"b'"a'"#),
+        (*b"'\"", r#"b'\'"'"#),
+        (*b"\\\t", r"b'\\\t'"),
+        (*b"\r\n", r"b'\r\n'"),
+        (*b" ~", r"b' ~'"),
+        ([0x1F, 0x7F], r"b'\x1f\x7f'"),
+    ] {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&magic);
+        let refusal = from_binary(&bytes, &Options::default(), &mut Vec::new()).unwrap_err();
+        assert_eq!(refusal.message, format!("Invalid magic bytes ({shown}) for partition definition"));
+    }
 }
 
 #[test]

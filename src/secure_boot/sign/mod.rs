@@ -100,3 +100,6 @@ pub enum SignError {
     #[error("the signature does not verify: the parts of the private key do not belong together")]
     Failed,
 }
+
+#[cfg(test)]
+mod tests;
