@@ -66,5 +66,5 @@ pub fn is_envelope(file: &[u8]) -> bool {
     file.starts_with(&MAGIC) || file.starts_with(&cbc::MAGIC)
 }
 
-#[cfg(all(test, feature = "seal"))]
+#[cfg(test)]
 mod tests;

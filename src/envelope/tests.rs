@@ -1,5 +1,7 @@
 //! Key files in every encoding that openssl writes, and what the views and openers show.
 
+#![cfg(feature = "seal")]
+
 use super::*;
 use crate::{
     SecureBootScheme,
