@@ -471,6 +471,11 @@ mod tests {
         assert_eq!("v3.1".parse(), Ok(Revision(301)));
         assert_eq!("0".parse(), Ok(Revision(0)));
         assert_eq!("three".parse::<Revision>(), Err(BadRevision));
+        // what 16 bits hold of major * 100 + minor
+        assert_eq!("655.35".parse(), Ok(Revision(65_535)));
+        for text in ["656.0", "3.100", "656.100", "3.", "-1.0"] {
+            assert_eq!(text.parse::<Revision>(), Err(BadRevision), "{text}");
+        }
         assert_eq!(std::format!("{}", Revision(301)), "v3.1");
     }
 }

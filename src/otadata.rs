@@ -268,6 +268,16 @@ mod tests {
     }
 
     #[test]
+    fn initial_is_an_erased_number_or_a_wrong_crc() {
+        let erased = Entry::new(u32::MAX, State::Valid);
+        assert!(erased.crc_matches() && erased.is_initial() && erased.is_invalid());
+        let mut raw = Entry::new(1, State::Valid).to_bytes();
+        raw[28] ^= 1;
+        assert!(Entry::from_bytes(raw).is_initial() && !Entry::from_bytes(raw).is_invalid());
+        assert!(!Entry::new(1, State::Aborted).is_initial());
+    }
+
+    #[test]
     fn a_sector_that_starts_with_a_zero_word_counts_as_valid() {
         let mut raw = [0xFF; ENTRY_SIZE];
         raw[..4].fill(0);

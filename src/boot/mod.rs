@@ -248,6 +248,9 @@ mod tests {
         let (choice, events) = chosen(&slots(false, 2), damaged, Options::default());
         assert_eq!((choice.start, choice.initial_contents), (Slot::Factory, false));
         assert_eq!(events, [Event::OtadataInvalidTryingAll]);
+        let (choice, events) = chosen(&slots(true, 2), damaged, Options::default());
+        assert_eq!((choice.start, choice.initial_contents), (Slot::Factory, false));
+        assert_eq!(events, [Event::OtadataInvalidFallingBackToFactory]);
     }
 
     #[test]
@@ -257,6 +260,9 @@ mod tests {
         let (choice, _) = chosen(&slots(false, 2), entries, rollback);
         assert_eq!(choice.start, Slot::Ota(1));
         assert_eq!(choice.rewrite, [None, Some(Entry::new(2, State::PendingVerify))]);
+        assert_eq!(choice.raise_secure_version, None);
+        let (choice, _) = chosen(&slots(false, 2), [Entry::new(1, State::Valid), Entry::BLANK], rollback);
+        assert_eq!((choice.start, choice.raise_secure_version), (Slot::Ota(0), None), "that is anti-rollback's");
         let entries = [Entry::new(1, State::Valid), Entry::new(2, State::PendingVerify)];
         let (choice, _) = chosen(&slots(false, 2), entries, rollback);
         assert_eq!(choice.start, Slot::Ota(0));
@@ -270,6 +276,10 @@ mod tests {
         let mut version = |slot| Some(if slot == 1 { 1 } else { 2 });
         let choice = choose(&slots(false, 2), Some(entries), &options, &mut version, &mut |_| {});
         assert_eq!((choice.start, choice.raise_secure_version), (Slot::Ota(0), Some(0)));
+        // raised by a confirmed app only
+        let entries = [Entry::new(1, State::New), Entry::BLANK];
+        let choice = choose(&slots(false, 2), Some(entries), &options, &mut version, &mut |_| {});
+        assert_eq!((choice.start, choice.raise_secure_version), (Slot::Ota(0), None));
     }
 
     #[test]
@@ -287,6 +297,8 @@ mod tests {
         assert_eq!(slots.otadata, Some(region(5)));
         assert_eq!(slots.app_count, 2);
         assert_eq!((slots.region(Slot::Ota(1)), slots.region(Slot::Ota(16))), (None, None));
+        slots.add(0, 0x11, Region { offset: 0x10_0000, size: 0 });
+        assert_eq!(slots.region(Slot::Ota(1)), None, "without a byte there is no slot");
     }
 
     #[test]
@@ -296,5 +308,7 @@ mod tests {
         assert_eq!(order(Ota(1), 3), [Ota(1), Ota(0), Factory, Ota(2), Test]);
         assert_eq!(order(Factory, 2), [Factory, Ota(0), Ota(1), Test]);
         assert_eq!(order(Test, 2), [Test]);
+        assert_eq!(order(Ota(5), 3), [Ota(2), Ota(1), Ota(0), Factory, Test], "slots that the table has");
+        assert_eq!(order(Ota(3), 3), [Ota(2), Ota(1), Ota(0), Factory, Test]);
     }
 }

@@ -81,6 +81,73 @@ fn revisions() {
 }
 
 #[test]
+fn the_s3s_first_revision_is_no_other_chips() {
+    // block version v1.1 (block 2, word 4) and minor revision 0
+    let block_1_1 = |chip, minor| {
+        let major = field(chip, "WAFER_VERSION_MAJOR").unwrap();
+        let blocks = ["BLK_VERSION_MAJOR", "BLK_VERSION_MINOR"].map(|name| field(chip, name).unwrap());
+        let low = field(chip, "WAFER_VERSION_MINOR_LO").unwrap();
+        let mut words: Vec<(usize, usize, u32)> = Vec::new();
+        for (f, value) in [(major, 1), (blocks[0], 1), (blocks[1], 1), (low, minor)] {
+            let (block, word) = (usize::from(f.block), usize::from(f.bit / 32));
+            let bits = value << (f.bit % 32);
+            match words.iter_mut().find(|(b, w, _)| (*b, *w) == (block, word)) {
+                Some((.., v)) => *v |= bits,
+                None => words.push((block, word, bits)),
+            }
+        }
+        let e = Words(chip, words);
+        assert_eq!(block_revision(&e), Some(Revision::new(1, 1)));
+        chip_revision(&e)
+    };
+    assert_eq!(block_1_1(Chip::Esp32s3, 0), Revision(0));
+    assert_eq!(block_1_1(Chip::Esp32s3, 2), Revision(102));
+    assert_eq!(block_1_1(Chip::Esp32c3, 0), Revision(100));
+    assert_eq!(block_1_1(Chip::Esp32s2, 0), Revision(100));
+}
+
+/// Formats sheet §8.2: block, word and bit of DISABLE_WAFER_VERSION_MAJOR.
+#[test]
+fn maximum_revisions_are_lifted_one_by_one() {
+    for (chip, block, word, bit) in [
+        (Chip::Esp32s2, 0, 5, 0),
+        (Chip::Esp32s3, 0, 5, 0),
+        (Chip::Esp32c3, 0, 5, 0),
+        (Chip::Esp32c6, 0, 5, 0),
+        (Chip::Esp32h2, 1, 3, 23),
+        (Chip::Esp32c5, 1, 2, 6),
+        (Chip::Esp32c61, 1, 2, 6),
+        (Chip::Esp32p4, 1, 2, 6),
+        (Chip::Esp32c2, 0, 1, 27),
+    ] {
+        let none = Words(chip, vec![]);
+        assert!(!wafer_major_disabled(&none) && !block_major_disabled(&none), "{chip}");
+        let e = Words(chip, vec![(block, word, 1 << bit)]);
+        assert!(wafer_major_disabled(&e) && !block_major_disabled(&e), "{chip}");
+        let f = field(chip, "DISABLE_BLK_VERSION_MAJOR").unwrap();
+        let e = Words(chip, vec![(f.block.into(), (f.bit / 32).into(), 1 << (f.bit % 32))]);
+        assert!(!wafer_major_disabled(&e) && block_major_disabled(&e), "{chip}");
+    }
+    let all = (0..4).flat_map(|block| (0..8).map(move |word| (block, word, u32::MAX))).collect();
+    let esp32 = Words(Chip::Esp32, all);
+    assert!(!wafer_major_disabled(&esp32) && !block_major_disabled(&esp32), "no such eFuses");
+}
+
+#[test]
+fn secure_boot_is_on_by_its_own_efuse() {
+    let on = |chip, words| {
+        let e = Words(chip, words);
+        (secure_boot_v1_enabled(&e), secure_boot_v2_enabled(&e))
+    };
+    // ABS_DONE_0 and ABS_DONE_1: block 0, word 6, bits 4 and 5; SECURE_BOOT_EN of the C3: word 3, bit 20
+    assert_eq!(on(Chip::Esp32, vec![]), (false, false));
+    assert_eq!(on(Chip::Esp32, vec![(0, 6, 1 << 4)]), (true, false));
+    assert_eq!(on(Chip::Esp32, vec![(0, 6, 1 << 5)]), (false, true));
+    assert_eq!(on(Chip::Esp32c3, vec![(0, 6, 3 << 4)]), (false, false));
+    assert_eq!(on(Chip::Esp32c3, vec![(0, 3, 1 << 20)]), (false, true));
+}
+
+#[test]
 fn digests_by_purpose_and_revocation() {
     let mut words = vec![(0, 2, 9 << 24 | 10 << 28), (5, 0, 0x0403_0201), (0, 4, 0)];
     let e = Words(Chip::Esp32c3, words.clone());

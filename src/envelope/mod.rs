@@ -65,3 +65,6 @@ pub use whole::open;
 pub fn is_envelope(file: &[u8]) -> bool {
     file.starts_with(&MAGIC) || file.starts_with(&cbc::MAGIC)
 }
+
+#[cfg(test)]
+mod tests;

@@ -400,3 +400,6 @@ fn checksum_position(image: &[u8]) -> Option<usize> {
     }
     Some(at | 15).filter(|at| *at < image.len())
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,7 +166,7 @@ impl<M: Medium> Updater<M> {
     }
 
     fn is_target(&self, slot: u8) -> bool {
-        slot < self.slots.app_count && self.running != Slot::Ota(slot) && self.slots.region(Slot::Ota(slot)).is_some()
+        self.running != Slot::Ota(slot) && self.slots.region(Slot::Ota(slot)).is_some()
     }
 }
 
@@ -186,3 +186,6 @@ fn check_apart(a: Region, b: Region) -> Result<(), LayoutError> {
     }
     Err(LayoutError::Overlap { a: a.offset, b: b.offset })
 }
+
+#[cfg(test)]
+mod tests;

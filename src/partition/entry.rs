@@ -137,6 +137,17 @@ mod tests {
     }
 
     #[test]
+    fn the_end_marker_is_magic_type_and_subtype() {
+        let with = |at: usize, byte| {
+            let mut raw = [0xFF; ENTRY_SIZE];
+            raw[at] = byte;
+            Entry::parse(&raw).unwrap().is_end()
+        };
+        assert!(with(4, 0) && with(31, 0), "the rest is not looked at");
+        assert_eq!([0, 1, 2, 3].map(|at| with(at, 0)), [false; 4]);
+    }
+
+    #[test]
     fn labels_of_sixteen_bytes_have_no_nul() {
         let entry = Entry::new("abcdefghijklmnopqrst", PartitionType::APP, Subtype(0), 0, 0);
         assert_eq!(&entry.label, b"abcdefghijklmnop");

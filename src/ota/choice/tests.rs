@@ -58,6 +58,33 @@ fn the_running_apps_entry_is_the_valid_one_then_the_higher_one() {
 }
 
 #[test]
+fn of_two_entries_of_the_running_app_one_goes() {
+    let e = |seq| Entry::new(seq, State::Valid);
+    // the last number that is not too high; it chooses ota_0 of two, and so does the next but one
+    let last = u32::MAX - 64;
+    for (entries, expected) in [
+        ([e(3), e(1)], 1),
+        ([e(1), e(3)], 0),
+        ([e(last), e(1)], 1),
+        ([e(last + 2), e(1)], 0),
+        ([e(1), e(last + 2)], 1),
+        ([e(last), e(last + 2)], 1),
+    ] {
+        assert_eq!(release(&entries, Slot::Ota(0), 2), Some(Write::Blank { sector: expected }), "{entries:?}");
+    }
+}
+
+#[test]
+fn nothing_is_chosen_before_its_time() {
+    let e = |seq| Entry::new(seq, State::Valid);
+    let chosen = |entries, running, target| select(&entries, running, target, 2, State::New);
+    assert_eq!(chosen([e(1), e(2)], Slot::Ota(0), 1), None, "another choice is to be taken back first");
+    assert_eq!(chosen([e(1), Entry::BLANK], Slot::Ota(0), 0), None, "it runs");
+    assert_eq!(chosen([Entry::BLANK; 2], Slot::Factory, 2), None, "there is no such slot");
+    assert!(chosen([e(1), Entry::BLANK], Slot::Ota(0), 1).is_some());
+}
+
+#[test]
 fn marking_touches_the_running_app_only() {
     // ota_1 is chosen but has not run; the app in ota_0 is still pending
     let entries = [Entry::new(1, State::PendingVerify), Entry::new(2, State::New)];

@@ -288,7 +288,29 @@ fn variables_negative_sizes_and_extra_subtypes() {
 }
 
 #[test]
+fn sizes_of_nothing_and_of_the_least_nvs() {
+    let options = Options::default();
+    assert_eq!(parse("a, data, phy, 0x9000, 0", &options).unwrap()[0].size, 0);
+    assert!(check("n, data, nvs, , 0x3000", &options).0.is_ok());
+    let help = |text| check(text, &options).0.unwrap_err().help.unwrap();
+    assert_eq!(help("a, data, nvs, , 99999M"), "flash offsets end at 0xffffffff");
+    let negative = "a negative size means: up to that offset, which must lie behind the partition's own";
+    assert_eq!(help("a, data, nvs, 0x10000, -0x9000"), negative);
+}
+
+#[test]
+fn names_of_extra_subtypes_are_subtypes_too() {
+    let mine = ExtraSubtype { kind: PartitionType::DATA, name: "mine".into(), subtype: Subtype(0x40) };
+    let options = Options { extra_subtypes: vec![mine], ..Options::default() };
+    let warned = |name| check(&format!("{name}, data, phy, , 4K"), &options).1.len();
+    assert_eq!([warned("mine"), warned("yours"), warned("nvs")], [1, 0, 1]);
+}
+
+#[test]
 fn shown_without_a_file_name() {
+    let general = from_binary(&[1], &Options::default(), &mut Vec::new()).unwrap_err();
+    let expected = "Partition table length must be a multiple of 32 bytes (the file has 1 bytes)";
+    assert_eq!(format!("{general}"), expected, "without a line");
     let diagnostic = parse("a, data, nvs, 0x8000, 16K", &Options::default()).unwrap_err();
     assert!(format!("{diagnostic}").starts_with("line 1, column 15: CSV Error at line 1: Partitions overlap."));
     assert_eq!((diagnostic.line, diagnostic.column, diagnostic.length), (1, 15, 6));
