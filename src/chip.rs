@@ -438,44 +438,4 @@ impl FromStr for Chip {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_chip_has_a_row_and_every_row_a_chip() {
-        for chip in Chip::ALL {
-            assert_eq!(chip.spec().chip, chip);
-            assert_eq!(chip.name().parse(), Ok(chip));
-            assert_eq!(chip.spec().title.parse(), Ok(chip));
-            assert_eq!(Chip::from_image_chip_id(chip.spec().image_chip_id), Some(chip));
-        }
-        assert_eq!("esp8266".parse::<Chip>(), Err(UnknownChip));
-    }
-
-    #[test]
-    fn esp32_secure_boot_depends_on_the_revision() {
-        assert_eq!(Chip::Esp32.spec_at(Revision::new(1, 1)).secure_boot, &[V1]);
-        assert_eq!(Chip::Esp32.spec_at(Revision::new(3, 0)).secure_boot, &[V1, V2Rsa3072]);
-    }
-
-    #[test]
-    fn c5_and_p4_learned_schemes_later() {
-        assert_eq!(Chip::Esp32c5.spec().secure_boot, &[V2EcdsaP256, V2EcdsaP384]);
-        assert!(Chip::Esp32c5.spec_at(Revision::new(1, 0)).secure_boot.contains(&V2Rsa3072));
-        assert_eq!(Chip::Esp32p4.spec_at(Revision::new(1, 3)).secure_boot, &[V2Rsa3072, V2EcdsaP256]);
-        assert!(Chip::Esp32p4.spec_at(Revision::new(3, 1)).secure_boot.contains(&V2EcdsaP384));
-    }
-
-    #[test]
-    fn revisions_read_and_print() {
-        assert_eq!("v3.1".parse(), Ok(Revision(301)));
-        assert_eq!("0".parse(), Ok(Revision(0)));
-        assert_eq!("three".parse::<Revision>(), Err(BadRevision));
-        // what 16 bits hold of major * 100 + minor
-        assert_eq!("655.35".parse(), Ok(Revision(65_535)));
-        for text in ["656.0", "3.100", "656.100", "3.", "-1.0"] {
-            assert_eq!(text.parse::<Revision>(), Err(BadRevision), "{text}");
-        }
-        assert_eq!(std::format!("{}", Revision(301)), "v3.1");
-    }
-}
+mod tests;
