@@ -8,7 +8,7 @@ use dryburn::{
     partition::{self, PartitionType, Subtype},
 };
 use dryburn_sim::{
-    campaign::{self, Sweep, Tears, Verdict},
+    campaign::{self, Action, Recorded, Sweep, Tears, Verdict},
     device::{Device, Watch},
     efuse::Efuses,
     event::Event,
@@ -187,6 +187,55 @@ fn what_a_sweep_prints_replays() {
     }
 }
 
+/// A board with an app in ota_0 only, whose other slot is then written as a driver does that knows nothing of power: whole sectors
+/// erased, then more bytes than a page has.
+fn flashing() -> (Device, Recorded, Device) {
+    let board = board(Chip::Esp32c3, IdfVersion::LATEST, false);
+    let mut after = board.clone();
+    after.flash.note_changes();
+    after.flash.erase(SLOT, SLOT + 3 * SECTOR).unwrap();
+    after.flash.program(SLOT + 100, &[0x5A; 6000]).unwrap();
+    after.flash.program(SLOT + 2 * SECTOR, &[0xA5; 3]).unwrap();
+    let recorded = Recorded::new(&board.flash, after.flash.take_changes(), false);
+    (board, recorded, after)
+}
+
+#[test]
+fn recorded_writes_are_those_of_the_chip() {
+    let (board, recorded, after) = flashing();
+    let (writes, device) = campaign::trace(&board, &recorded);
+    assert!(device.flash == after.flash && device.flash != board.flash);
+    let pages = writes.iter().filter_map(|write| match &write.operation {
+        Operation::Program { address, data } => Some((*address, data.len())),
+        _ => None,
+    });
+    let pages: Vec<_> = pages.collect();
+    assert_eq!((writes.len(), pages.len()), (3 + 24 + 1, 24 + 1));
+    assert_eq!((pages[0], pages[1], pages[24]), ((SLOT + 100, 156), (SLOT + 256, 256), (SLOT + 2 * SECTOR, 3)));
+    // nothing more is noted
+    let mut quiet = after;
+    quiet.flash.erase_sector(SLOT).unwrap();
+    assert!(quiet.flash.take_changes().is_empty());
+}
+
+/// The shortcut over the snapshots gives what playing all the writes on failing power gives.
+#[test]
+fn recorded_writes_are_cut_as_a_run_is() {
+    let (board, short, _) = flashing();
+    let mut flash = board.flash.clone();
+    flash.note_changes();
+    (0..200).for_each(|n| flash.program(SLOT + n * 256, &[n as u8; 256]).unwrap());
+    let long = Recorded::new(&board.flash, flash.take_changes(), false);
+    for recorded in [short, long] {
+        let count = campaign::visit(&board, &recorded, &all(3), |cut, _, swept| {
+            let mut replayed = board.clone();
+            recorded.run(&mut replayed, &Power::failing(cut));
+            assert!(replayed.flash == swept.flash, "{cut}");
+        });
+        assert!(count.len() > 100);
+    }
+}
+
 #[test]
 fn a_campaign_says_the_same_each_time() {
     let board = board(Chip::Esp32c3, IdfVersion::LATEST, false);
@@ -225,6 +274,30 @@ fn cuts_lead_where_the_sheets_say() {
             }
         }
     }
+}
+
+/// The second cuts of a campaign are the cuts of the board that the first one leaves.
+#[test]
+fn second_cuts_are_those_of_the_next_power_on() {
+    let board = board(Chip::Esp32c3, IdfVersion::LATEST, false);
+    let between = Sweep { op: None, tears: Tears::None, limit: 1 };
+    let twice = campaign::run_twice(&board, &first_boot, &between).unwrap();
+    assert_eq!(campaign::run(&board, &first_boot, &between).cases, twice.cases);
+    let mut second = twice.second.unwrap().into_iter();
+    let mut firsts = 0;
+    for (first, after) in campaign::visit(&board, &first_boot, &between, |cut, _, after| (cut, after)) {
+        let cases = campaign::run(&after, &first_boot, &between).cases;
+        firsts += usize::from(!cases.is_empty());
+        for case in cases {
+            let found = second.next().unwrap();
+            let (a, b) = (&found.case, &case);
+            assert_eq!((found.first, a.cut, &a.operation), (first, b.cut, &b.operation));
+            assert_eq!((&a.ending.verdict, &a.ending.app), (&b.ending.verdict, &b.ending.app), "{first}, {}", case.cut);
+        }
+    }
+    assert!(firsts > 2 && second.next().is_none(), "{firsts}");
+    let many = Sweep { op: None, tears: Tears::All, limit: 100_000 };
+    assert!(campaign::up_to(&board, &first_boot, &many, false).is_err());
 }
 
 /// A second cut, in the power-on that goes on after the first: nothing that one cut alone does not lead to.

@@ -1,77 +1,34 @@
-//! `device power-cut`: power fails while the board boots or a command burns eFuses.
+//! `device power-cut`: power fails while the board boots, a tool burns eFuses or writes flash, or the app installs an update.
 //!
 //! `--at N` cuts that write and leaves the board so; `--at every-op` tries all cuts on copies and prints what they lead to.
 
-use super::{Desk, printed};
+mod during;
+
+use super::Desk;
 use crate::{
     campaign::{self, Sweep, Tears},
-    device::{Device, Watch},
+    device::Device,
     fault::{Cut, Power, Tear},
-    rom::Rom,
-    scenario,
-    tools::{Failure, Output, espefuse, number},
+    tools::{Failure, Output, number},
 };
-use dryburn::efuse::security;
+use during::{During, Prepared};
 
-const USAGE: &str =
-    "device power-cut --during power-on|reset|\"espefuse …\" --at N|every-op [--tear none|all|NUMBER] [--limit N]";
+const USAGE: &str = "device power-cut --during power-on|reset|\"espefuse …\"|\"esptool …\"|\"ota …\" --at N|every-op \
+                     [--tear none|all|NUMBER] [--limit N] [--depth 1|2]";
 
 /// States of one write that a sweep tries unless told otherwise.
 const LIMIT: u64 = 8;
 
-/// What power fails in. An update is to be one more of these.
-enum During {
-    PowerOn,
-    Reset,
-    Espefuse(Vec<String>),
-}
-
-impl During {
-    fn parse(text: &str) -> Result<Self, Failure> {
-        let words = scenario::split_words(text).map_err(Failure::new)?;
-        match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["power-on"] => Ok(Self::PowerOn),
-            ["reset"] => Ok(Self::Reset),
-            ["espefuse" | "espefuse.py", rest @ ..] if rest.contains(&"--virt") => {
-                Err(Failure::new("power-cut: a --virt file has no power to fail; leave --virt out to use the board"))
-            }
-            ["espefuse" | "espefuse.py", ..] => Ok(Self::Espefuse(words.into_iter().skip(1).collect())),
-            _ => Err(Failure::new(format!(
-                "--during \"{text}\": found none of power-on, reset, \"espefuse …\"\n{USAGE}"
-            ))),
-        }
-    }
-
-    /// Runs it on `device`; what it printed.
-    fn run(&self, desk: &Desk, device: &mut Device, power: &Power) -> Output {
-        let rom = Rom::of(device.chip(), security::chip_revision(&device.efuses));
-        match self {
-            Self::PowerOn => printed(&device.power_on_with(Watch::UntilSettled, power), rom),
-            Self::Reset => printed(&device.reset_with(Watch::UntilSettled, power), rom),
-            Self::Espefuse(args) => {
-                let mut bench = desk.bench.with_board(device.clone());
-                let result = espefuse::run_with(&mut bench, args, power);
-                if let Some(after) = bench.device.take() {
-                    *device = after;
-                }
-                match result {
-                    Ok(text) => Output { text, status: 0 },
-                    Err(Failure { text, status }) => Output { text, status },
-                }
-            }
-        }
-    }
-}
-
 struct Options {
-    during: During,
     at: Option<u64>,
     tear: Option<Tears>,
     limit: Option<u64>,
+    /// A second cut, in the power-on that follows the first.
+    twice: Option<bool>,
 }
 
-fn parse(words: &[&str]) -> Result<Options, Failure> {
-    let (mut during, mut at, mut tear, mut limit) = (None, None, None, None);
+fn parse(words: &[&str]) -> Result<(During, Options), Failure> {
+    let (mut during, mut at, mut tear, mut limit, mut twice) = (None, None, None, None, None);
     let positive = |name: &str, text: &str| match number(text) {
         Ok(n) if n > 0 => Ok(n),
         _ => Err(Failure::new(format!("{name} {text}: write a number from 1\n{USAGE}"))),
@@ -85,35 +42,53 @@ fn parse(words: &[&str]) -> Result<Options, Failure> {
             ["--tear", "all"] => tear = Some(Tears::All),
             ["--tear", text] => tear = Some(Tears::Seed(positive("--tear", text)?)),
             ["--limit", text] => limit = Some(positive("--limit", text)?),
+            ["--depth", text] => match positive("--depth", text)? {
+                depth @ 1..=2 => twice = Some(depth == 2),
+                _ => return Err(Failure::new(format!("--depth {text}: power fails once or twice\n{USAGE}"))),
+            },
             _ => return Err(Failure::new(USAGE)),
         }
     }
     match (during, at) {
         (Some(_), Some(Some(_))) if limit.is_some() => Err(Failure::new("--limit goes with --at every-op")),
-        (Some(during), Some(at)) => Ok(Options { during, at, tear, limit }),
+        (Some(_), Some(Some(_))) if twice.is_some() => Err(Failure::new(
+            "--depth goes with --at every-op; after --at N, a second cut is another command: --during power-on",
+        )),
+        (Some(during), Some(at)) => Ok((during, Options { at, tear, limit, twice })),
         _ => Err(Failure::new(USAGE)),
     }
 }
 
 impl Desk {
     pub(super) fn power_cut(&mut self, words: &[&str]) -> Result<Output, Failure> {
-        let options = parse(words)?;
-        let board = self.bench.device.clone().ok_or_else(|| Failure::new("no board on the desk"))?;
-        match options.at {
-            Some(op) => self.cut_once(board, &options, op),
-            None => self.sweep(&board, &options),
-        }
+        let (during, options) = parse(words)?;
+        let (prepared, before) = match during.prepare(self)? {
+            Ok(prepared) => prepared,
+            Err(no_app) => return Ok(no_app),
+        };
+        let board = self.bench.device.clone().ok_or_else(super::no_board)?;
+        let output = match options.at {
+            Some(op) => self.cut_once(board, &prepared, options.tear, op)?,
+            None => self.sweep(&board, &prepared, &options)?,
+        };
+        Ok(Output { text: before + &output.text, ..output })
     }
 
-    fn cut_once(&mut self, mut board: Device, options: &Options, op: u64) -> Result<Output, Failure> {
-        let tear = match options.tear {
+    fn cut_once(
+        &mut self,
+        mut board: Device,
+        prepared: &Prepared,
+        tear: Option<Tears>,
+        op: u64,
+    ) -> Result<Output, Failure> {
+        let tear = match tear {
             None | Some(Tears::None) => Tear::None,
             Some(Tears::All) => Tear::All,
             Some(Tears::Seed(n)) => Tear::Part(n),
         };
         let cut = Cut { op, tear };
         let power = Power::failing(cut);
-        let Output { mut text, status } = options.during.run(self, &mut board, &power);
+        let Output { mut text, status } = prepared.run(self, &mut board, &power);
         if !power.is_lost() {
             let count = power.count();
             // what stopped a command before its writes comes first
@@ -121,24 +96,32 @@ impl Desk {
             return Err(Failure::new(format!("{why}--at {op}: found {count} writes; choose 1 to {count}")));
         }
         if let Some(write) = power.last() {
-            if !text.ends_with('\n') {
+            if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');
             }
             text += &format!("--- dryburn: {cut}: power failed in the {}\n", write.operation);
         }
         self.bench.device = Some(board);
+        self.cycle = None;
         Ok(Output { text, status: 0 })
     }
 
-    fn sweep(&self, board: &Device, options: &Options) -> Result<Output, Failure> {
-        let action = |device: &mut Device, power: &Power| {
-            options.during.run(self, device, power);
-        };
+    fn sweep(&self, board: &Device, prepared: &Prepared, options: &Options) -> Result<Output, Failure> {
         let sweep =
             Sweep { op: None, tears: options.tear.unwrap_or(Tears::None), limit: options.limit.unwrap_or(LIMIT) };
-        let campaign = campaign::run(board, &action, &sweep);
+        let twice = options.twice == Some(true);
+        let result = match prepared {
+            Prepared::Recorded { action, .. } => campaign::up_to(board, action, &sweep, twice),
+            Prepared::Powered(during) => {
+                let action = |device: &mut Device, power: &Power| {
+                    during.run(self, device, power);
+                };
+                campaign::up_to(board, &action, &sweep, twice)
+            }
+        };
+        let campaign = result.map_err(|e| Failure::new(format!("--at every-op: {e}")))?;
         if campaign.writes.is_empty() {
-            let Output { text, .. } = options.during.run(self, &mut board.clone(), &Power::steady());
+            let Output { text, .. } = prepared.run(self, &mut board.clone(), &Power::steady());
             return Err(Failure::new(format!("{text}--at every-op: nothing is written, so there is nothing to cut")));
         }
         Ok(Output { text: campaign.table(board), status: 0 })

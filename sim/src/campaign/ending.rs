@@ -5,10 +5,14 @@ use crate::{
     efuse::Efuses,
     event::Outcome,
     fault::Power,
+    flash::Flash,
     rom::Rom,
     uart,
 };
-use dryburn::efuse::{FieldKind, read, security};
+use dryburn::{
+    boot::Slot,
+    efuse::{FieldKind, read, security},
+};
 use std::fmt;
 
 /// Power-ons after which a board has settled.
@@ -19,14 +23,31 @@ const MOST_CYCLES: usize = 4;
 pub struct Ending {
     /// How the last power-on ends.
     pub verdict: Verdict,
+    /// The app that it starts.
+    pub app: Option<Started>,
     /// The first power-on still writes something: it takes up what was interrupted.
     pub goes_on: bool,
     /// An app ran at first, and does not any more.
-    pub at_first: bool,
+    pub at_first: Option<Started>,
     /// eFuses that an uncut run leaves otherwise. Keys that nobody can read differ only in being there.
     pub differs: Vec<String>,
     /// Where no app runs: whether one does after everything was flashed again as it was before the action.
     pub flashed_anew: Option<bool>,
+}
+
+/// An app that was started.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Started {
+    /// From where: `factory`, `ota_0`, …
+    pub slot: String,
+    /// What its descriptor says.
+    pub version: String,
+}
+
+impl fmt::Display for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.slot, self.version)
+    }
 }
 
 /// How a power-on ends.
@@ -40,15 +61,21 @@ pub enum Verdict {
     Stops(String),
 }
 
+/// `{:#}` says which app runs.
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.at_first {
-            f.write_str("runs the app at first, then ")?;
+        let by_name = f.alternate();
+        let named = |app: &Option<Started>| match app.as_ref().filter(|_| by_name) {
+            Some(app) => app.to_string(),
+            None => "the app".into(),
+        };
+        if self.at_first.is_some() {
+            write!(f, "runs {} at first, then ", named(&self.at_first))?;
         } else if self.goes_on {
             f.write_str("goes on: ")?;
         }
         match &self.verdict {
-            Verdict::Runs => f.write_str("runs the app")?,
+            Verdict::Runs => write!(f, "runs {}", named(&self.app))?,
             Verdict::ResetLoop(line) => write!(f, "reset loop: {line}")?,
             Verdict::Stops(line) => write!(f, "stops: {line}")?,
         }
@@ -65,33 +92,47 @@ impl fmt::Display for Ending {
 
 /// The ending of a board, compared with eFuses where there are some, and the board as it has settled.
 pub(super) fn of(mut device: Device, whole: Option<&Efuses>) -> (Ending, Device) {
-    let mut verdict = Verdict::Runs;
-    let (mut goes_on, mut at_first) = (false, false);
+    let (mut verdict, mut app, mut at_first) = (Verdict::Runs, None, None);
+    let mut goes_on = false;
     for cycle_number in 0..MOST_CYCLES {
         let before = (device.flash.clone(), device.efuses.clone());
         let power = Power::steady();
         let cycle = device.power_on_with(Watch::UntilSettled, &power);
         goes_on |= cycle_number == 0 && power.count() > 0;
-        let now = of_cycle(&device, &cycle);
-        at_first = (at_first || cycle_number > 0 && verdict == Verdict::Runs) && now != Verdict::Runs;
-        verdict = now;
+        verdict = of_cycle(&device, &cycle);
+        let now = started(&cycle);
+        at_first = at_first.or(app).filter(|first| Some(first) != now.as_ref());
+        app = now;
         if device.flash == before.0 && device.efuses == before.1 {
             break;
         }
     }
     let differs = whole.map(|whole| differences(&device.efuses, whole)).unwrap_or_default();
-    (Ending { verdict, goes_on, at_first, differs, flashed_anew: None }, device)
+    (Ending { verdict, app, goes_on, at_first, differs, flashed_anew: None }, device)
 }
 
-/// Whether a board with these eFuses runs an app after the flash of `board` was flashed again over UART. Not when download mode is
+fn started(cycle: &PowerCycle) -> Option<Started> {
+    match cycle.outcome()? {
+        Outcome::App { slot, version, .. } => {
+            let slot = match slot {
+                Slot::Factory => "factory".into(),
+                Slot::Test => "test".into(),
+                Slot::Ota(n) => format!("ota_{n}"),
+            };
+            Some(Started { slot, version: version.clone().unwrap_or_else(|| "no version".into()) })
+        }
+        _ => None,
+    }
+}
+
+/// Whether a board with these eFuses runs an app after `flash` was flashed again over UART. Not when download mode is
 /// switched off. Secure download mode still writes plaintext (UNVERIFIED for each chip, behaviour sheet §3.4).
-pub(super) fn runs_flashed_anew(board: &Device, efuses: &Efuses) -> bool {
+pub(super) fn runs_flashed_anew(board: &Device, flash: &Flash, efuses: &Efuses) -> bool {
     let off = ["DIS_DOWNLOAD_MODE", "UART_DOWNLOAD_DIS"];
     if off.iter().any(|name| read(efuses, name) == 1) {
         return false;
     }
-    let mut device = board.clone();
-    device.efuses = efuses.clone();
+    let device = Device { flash: flash.clone(), efuses: efuses.clone(), ..board.clone() };
     of(device, None).0.verdict == Verdict::Runs
 }
 

@@ -1,24 +1,29 @@
 //! Power cuts, exhaustively: at each write of an action, in each state that the write can leave behind, and what the board makes of
 //! it afterwards.
 //!
-//! An action is a closure over a board and the [`Power`] that it runs on: a power-on, a command line, an update. The board is
-//! copied for each cut (flash shares its sectors), and the cuts run in parallel.
+//! An action is a closure over a board and the [`Power`] that it runs on (a power-on, a command line), or the writes that an
+//! update or a flashing made, [`Recorded`]. The board is copied for each cut (flash shares its sectors), and the cuts run in
+//! parallel. A second cut strikes in the power-on that follows the first.
 //!
 //! | file | concept |
 //! |---|---|
 //! | `mod.rs` | the cuts of an action |
+//! | `action.rs` | what power fails in |
 //! | `ending.rs` | what a board does from its next power-on |
 //! | `table.rs` | the outcomes as a table |
 
+mod action;
 mod ending;
 mod table;
 
-pub use ending::{Ending, Verdict};
+pub use action::{Action, Recorded};
+pub use ending::{Ending, Started, Verdict};
 
 use crate::{
-    device::Device,
+    device::{Device, Watch},
     efuse::Efuses,
     fault::{Cut, Operation, Power, Tear, Write},
+    flash::Flash,
 };
 use rayon::prelude::*;
 
@@ -55,6 +60,28 @@ pub struct Case {
     pub ending: Ending,
 }
 
+/// A second cut, in the power-on after the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Second {
+    /// The first cut, in the action.
+    pub first: Cut,
+    /// The second, and what came of both.
+    pub case: Case,
+}
+
+/// Cuts that are tried at once.
+pub const MOST_CUTS: u64 = 50_000;
+
+/// More cuts than are tried at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("found {cuts} {}cuts, more than the {MOST_CUTS} that are tried at once; choose fewer states of each write", if *second { "second " } else { "" })]
+pub struct TooMany {
+    /// So many.
+    pub cuts: u64,
+    /// Of the second.
+    pub second: bool,
+}
+
 /// All cuts of one action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Campaign {
@@ -64,43 +91,120 @@ pub struct Campaign {
     pub whole: Ending,
     /// The cuts, in order.
     pub cases: Vec<Case>,
+    /// The second cuts, in order, where they were asked for.
+    pub second: Option<Vec<Second>>,
 }
-
-/// Something that writes to a board.
-pub trait Action: Fn(&mut Device, &Power) + Sync {}
-impl<T: Fn(&mut Device, &Power) + Sync> Action for T {}
 
 /// The writes of an action on a copy of `board`, and the board after it.
 pub fn trace(board: &Device, action: &impl Action) -> (Vec<Write>, Device) {
     let power = Power::steady();
     let mut device = board.clone();
-    action(&mut device, &power);
+    action.run(&mut device, &power);
     (power.into_writes(), device)
+}
+
+/// How many cuts a sweep of these writes tries.
+pub fn cuts(writes: &[Write], sweep: &Sweep) -> u64 {
+    let count = writes.len();
+    writes.iter().zip(1..).map(|(write, op)| tears(sweep, write, op == count).len() as u64).sum()
+}
+
+/// [`run`], or [`run_twice`], unless that is too much.
+///
+/// # Errors
+/// [`TooMany`].
+pub fn up_to(board: &Device, action: &impl Action, sweep: &Sweep, twice: bool) -> Result<Campaign, TooMany> {
+    let cuts = cuts(&trace(board, action).0, sweep);
+    if cuts > MOST_CUTS {
+        return Err(TooMany { cuts, second: false });
+    }
+    if twice { run_twice(board, action, sweep) } else { Ok(run(board, action, sweep)) }
 }
 
 /// Cuts the action and says what each cut leads to.
 pub fn run(board: &Device, action: &impl Action, sweep: &Sweep) -> Campaign {
-    let (writes, device) = trace(board, action);
-    let (whole, settled) = ending::of(device, None);
-    let settled_cases = visit(board, action, sweep, |cut, operation, device| {
-        let (ending, device) = ending::of(device, Some(&settled.efuses));
-        (Case { cut, operation: operation.clone(), ending }, device.efuses)
+    let (writes, whole, yardstick) = uncut(board, action);
+    let cases = yardstick.judge(yardstick.cases(board, action, sweep));
+    Campaign { writes, whole, cases, second: None }
+}
+
+/// As [`run`]; and the power-on that follows each cut is cut as well, in the same states.
+///
+/// # Errors
+/// [`TooMany`].
+pub fn run_twice(board: &Device, action: &impl Action, sweep: &Sweep) -> Result<Campaign, TooMany> {
+    let boards = visit(board, action, sweep, |cut, _, device| {
+        let (writes, _) = trace(&device, &power_on);
+        (cut, cuts(&writes, sweep), device)
     });
-    // most boards that do not run have the same few eFuses
-    let mut dead: Vec<Efuses> = Vec::new();
-    for (case, efuses) in &settled_cases {
-        if case.ending.verdict != Verdict::Runs && !dead.contains(efuses) {
-            dead.push(efuses.clone());
-        }
+    let boards: Vec<(Cut, u64, Device)> = boards.into_iter().filter(|(_, cuts, _)| *cuts > 0).collect();
+    let cuts = boards.iter().map(|(_, cuts, _)| cuts).sum();
+    if cuts > MOST_CUTS {
+        return Err(TooMany { cuts, second: true });
     }
-    let revived: Vec<bool> = dead.par_iter().map(|efuses| ending::runs_flashed_anew(board, efuses)).collect();
-    let cases = settled_cases.into_iter().map(|(mut case, efuses)| {
-        if case.ending.verdict != Verdict::Runs {
-            case.ending.flashed_anew = dead.iter().zip(&revived).find(|(e, _)| **e == efuses).map(|(_, runs)| *runs);
+    let (writes, whole, yardstick) = uncut(board, action);
+    let cases = yardstick.judge(yardstick.cases(board, action, sweep));
+    let (firsts, seconds) = boards
+        .par_iter()
+        .flat_map_iter(|(first, _, device)| {
+            yardstick.cases(device, &power_on, sweep).into_iter().map(|case| (*first, case))
+        })
+        .collect::<(Vec<Cut>, Vec<(Case, Efuses)>)>();
+    let seconds = firsts.into_iter().zip(yardstick.judge(seconds));
+    let second = seconds.map(|(first, case)| Second { first, case }).collect();
+    Ok(Campaign { writes, whole, cases, second: Some(second) })
+}
+
+fn power_on(device: &mut Device, power: &Power) {
+    device.power_on_with(Watch::UntilSettled, power);
+}
+
+/// What the endings of cuts are held against.
+struct Yardstick<'a> {
+    board: &'a Device,
+    /// The eFuses that the uncut action leads to.
+    efuses: Efuses,
+    /// What can be flashed anew.
+    flash: Vec<Flash>,
+}
+
+/// The writes of an action that nothing cuts, and what it leads to.
+fn uncut<'a>(board: &'a Device, action: &impl Action) -> (Vec<Write>, Ending, Yardstick<'a>) {
+    let (writes, device) = trace(board, action);
+    let flashed = action.flashes().then(|| device.flash.clone());
+    let flash = [board.flash.clone()].into_iter().chain(flashed).collect();
+    let (ending, settled) = ending::of(device, None);
+    (writes, ending, Yardstick { board, efuses: settled.efuses, flash })
+}
+
+impl Yardstick<'_> {
+    /// The cuts of an action, and the eFuses that each leads to.
+    fn cases(&self, from: &Device, action: &impl Action, sweep: &Sweep) -> Vec<(Case, Efuses)> {
+        visit(from, action, sweep, |cut, operation, device| {
+            let (ending, device) = ending::of(device, Some(&self.efuses));
+            (Case { cut, operation: operation.clone(), ending }, device.efuses)
+        })
+    }
+
+    /// Says of those that do not run whether flashing anew helps. Most of them have the same few eFuses.
+    fn judge(&self, cases: Vec<(Case, Efuses)>) -> Vec<Case> {
+        let mut dead: Vec<Efuses> = Vec::new();
+        for (case, efuses) in &cases {
+            if case.ending.verdict != Verdict::Runs && !dead.contains(efuses) {
+                dead.push(efuses.clone());
+            }
         }
-        case
-    });
-    Campaign { writes, whole, cases: cases.collect() }
+        let helps = |efuses| self.flash.iter().any(|flash| ending::runs_flashed_anew(self.board, flash, efuses));
+        let revived: Vec<bool> = dead.par_iter().map(helps).collect();
+        let judged = cases.into_iter().map(|(mut case, efuses)| {
+            if case.ending.verdict != Verdict::Runs {
+                case.ending.flashed_anew =
+                    dead.iter().zip(&revived).find(|(e, _)| **e == efuses).map(|(_, runs)| *runs);
+            }
+            case
+        });
+        judged.collect()
+    }
 }
 
 /// Cuts the action, and gives `look` each board as the cut leaves it.
@@ -110,28 +214,20 @@ pub fn visit<T: Send>(
     sweep: &Sweep,
     look: impl Fn(Cut, &Operation, Device) -> T + Sync,
 ) -> Vec<T> {
-    let (writes, _) = trace(board, action);
-    let count = writes.len() as u64;
+    let count = trace(board, action).0.len() as u64;
     let ops: Vec<u64> = (1..=count).filter(|op| sweep.op.is_none_or(|only| only == *op)).collect();
-    let jobs: Vec<(Cut, Operation, Device)> = ops
-        .par_iter()
-        .flat_map_iter(|op| {
-            let op = *op;
-            let power = Power::failing(Cut { op, tear: Tear::None });
-            let mut device = board.clone();
-            action(&mut device, &power);
-            // the same boots with the same random numbers lead to the same write
-            let write = power.last();
-            let tears = write.as_ref().map(|write| tears(sweep, write, op == count)).unwrap_or_default();
-            let operation = write.map(|write| write.operation);
-            tears.into_iter().filter_map(move |tear| {
-                let (mut torn, operation) = (device.clone(), operation.clone()?);
-                operation.torn(&mut torn.flash, &mut torn.efuses, tear).ok()?;
-                Some((Cut { op, tear }, operation, torn))
+    ops.into_par_iter()
+        .filter_map(|op| Some((op, action.before(board, op)?)))
+        .flat_map(|(op, (device, write))| {
+            let tears = tears(sweep, &write, op == count);
+            let look = &look;
+            tears.into_par_iter().filter_map(move |tear| {
+                let mut torn = device.clone();
+                write.operation.torn(&mut torn.flash, &mut torn.efuses, tear).ok()?;
+                Some(look(Cut { op, tear }, &write.operation, torn))
             })
         })
-        .collect();
-    jobs.into_par_iter().map(|(cut, operation, device)| look(cut, &operation, device)).collect()
+        .collect()
 }
 
 /// The states of one write that are tried. All of a write is nothing of the next one, so only the last has that state.

@@ -46,20 +46,23 @@ enum Command {
     /// List the chips that dryburn knows
     Chips,
     /// Run an esptool command; the chip is a flash image file: --flash FILE
-    #[command(disable_help_flag = true)]
+    #[command(alias = "esptool.py", disable_help_flag = true)]
     Esptool(ToolArgs),
     /// Run an espsecure command
-    #[command(disable_help_flag = true)]
+    #[command(alias = "espsecure.py", disable_help_flag = true)]
     Espsecure(ToolArgs),
     /// Run an espefuse command on an eFuse file: --virt --path-efuse-file FILE
-    #[command(disable_help_flag = true)]
+    #[command(alias = "espefuse.py", disable_help_flag = true)]
     Espefuse(ToolArgs),
     /// Convert partition tables as ESP-IDF's gen_esp32part.py does
-    #[command(name = "gen_esp32part", alias = "gen-esp32part", disable_help_flag = true)]
+    #[command(name = "gen_esp32part", aliases = ["gen-esp32part", "gen_esp32part.py"], disable_help_flag = true)]
     GenEsp32part(ToolArgs),
     /// Make and open pre-encrypted images as Espressif's esp_enc_img_gen.py does
-    #[command(name = "enc-img", aliases = ["enc_img", "esp_enc_img_gen"], disable_help_flag = true)]
+    #[command(name = "enc-img", aliases = ["enc_img", "esp_enc_img_gen", "esp_enc_img_gen.py"], disable_help_flag = true)]
     EncImg(ToolArgs),
+    /// Make keys and certificates as `openssl ecparam -genkey` and `openssl req -x509` do
+    #[command(disable_help_flag = true)]
+    Openssl(ToolArgs),
 }
 
 /// Words that are handed to a tool as they are.
@@ -99,6 +102,7 @@ pub fn main(maker: &dyn Maker) -> u8 {
         Command::Espefuse(args) => tool("espefuse", args),
         Command::GenEsp32part(args) => tool("gen_esp32part", args),
         Command::EncImg(args) => tool("enc-img", args),
+        Command::Openssl(args) => tool("openssl", args),
     }
 }
 
@@ -125,6 +129,7 @@ pub fn on_desk(bench: &mut Workbench, words: &[String]) -> Result<Output, Failur
         Command::Espefuse(args) => return Ok(tools::run(bench, &argv_of("espefuse", args))),
         Command::GenEsp32part(args) => return Ok(tools::run(bench, &argv_of("gen_esp32part", args))),
         Command::EncImg(args) => return Ok(tools::run(bench, &argv_of("enc-img", args))),
+        Command::Openssl(args) => return Ok(tools::run(bench, &argv_of("openssl", args))),
     };
     Ok(Output { text, status: 0 })
 }

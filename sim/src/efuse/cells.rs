@@ -111,8 +111,12 @@ impl Efuses {
     }
 
     fn reported_error(&self, block: usize) -> Option<CodingError> {
-        if block == 0 || block >= blocks(self.chip()).len() {
+        if block >= blocks(self.chip()).len() {
             return None;
+        }
+        if block == 0 {
+            let count = self.repeat_errors().iter().map(|word| word.count_ones() as u8).sum();
+            return (count != 0).then_some(CodingError { count, failed: true });
         }
         if self.chip() == Chip::Esp32 {
             let failed = self.register(DEC_STATUS) & 0xFFF != 0;
@@ -122,6 +126,11 @@ impl Efuses {
         let count = (self.register(count.0) >> count.1 & 7) as u8;
         let failed = fail.is_some_and(|(offset, bit)| self.register(offset) >> bit & 1 == 1);
         (count != 0 || failed).then_some(CodingError { count, failed })
+    }
+
+    /// What a `--virt` file tells of bits of block 0 whose copies differ: nothing here makes such bits.
+    pub(crate) fn repeat_errors(&self) -> Vec<u32> {
+        repeat_registers(self.chip()).iter().map(|offset| self.register(*offset)).collect()
     }
 
     /// The error registers by the names that the vendor's tool prints.
@@ -188,4 +197,14 @@ fn error_bits(chip: Chip, block: usize) -> Option<(Place, Option<Place>)> {
     let fail = if chip == Chip::Esp32c3 { nibble + 1 } else { nibble };
     let last = blocks(chip).len() - 1;
     Some((place(nibble, 0), (fail < last).then(|| place(fail, 3))))
+}
+
+/// The registers that name bits of block 0 whose copies differ. Seen as those of [`error_bits`].
+fn repeat_registers(chip: Chip) -> &'static [usize] {
+    match chip {
+        Chip::Esp32 => &[],
+        Chip::Esp32c2 => &[0x80],
+        Chip::Esp32s2 | Chip::Esp32s3 | Chip::Esp32c3 | Chip::Esp32c6 => &[0x17C, 0x180, 0x184, 0x188, 0x190],
+        _ => &[0x17C, 0x180, 0x184, 0x188, 0x18C],
+    }
 }

@@ -78,6 +78,15 @@ impl<'a> PoweredFlash<'a> {
         self.write(Operation::Erase { address })
     }
 
+    /// A write as it was noted. A burn is none of flash, and does nothing.
+    pub(crate) fn execute(&mut self, operation: Operation) -> Result<(), Fault> {
+        match operation {
+            Operation::Program { address, data } => self.program(address, &data),
+            Operation::Erase { address } => self.erase_sector(address),
+            Operation::Burn { .. } => Ok(()),
+        }
+    }
+
     fn write(&mut self, operation: Operation) -> Result<(), Fault> {
         let states = operation.flash_states();
         match self.power.next(&operation, states)? {

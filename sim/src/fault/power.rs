@@ -1,5 +1,6 @@
 //! When power fails, and what was written until then.
 
+use crate::flash::journal::Change;
 use serde::Serialize;
 use std::{
     cell::{Cell, RefCell},
@@ -33,6 +34,15 @@ pub enum Operation {
         /// The bits, as words of the block.
         bits: Vec<u32>,
     },
+}
+
+impl From<Change> for Operation {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Program { address, data } => Self::Program { address, data },
+            Change::Erase { address } => Self::Erase { address },
+        }
+    }
 }
 
 impl fmt::Display for Operation {

@@ -29,7 +29,7 @@ const ERASE_STATES: u64 = 3;
 const DATA_CELLS: u16 = 256;
 
 impl Operation {
-    pub(super) fn flash_states(&self) -> u64 {
+    pub(crate) fn flash_states(&self) -> u64 {
         match self {
             Self::Program { data, .. } => data.len().saturating_sub(1) as u64,
             Self::Erase { .. } => ERASE_STATES,

@@ -2,7 +2,8 @@
 //!
 //! The array knows two changes, with the vendor's words: *erase* sets a whole sector of 4096 bytes to `0xFF`, *program*
 //! clears bits (`new = old AND data`) and can never set one. That is the whole contract (behaviour sheet §4.3); timing,
-//! torn operations and protection are wrapped around it by others ([`spi`] models the status register).
+//! torn operations and protection are wrapped around it by others ([`spi`] models the status register). What writes it can be
+//! noted in a [`journal`], for power cuts in whoever knows nothing of them.
 //!
 //! | unit | bytes | |
 //! |---|---|---|
@@ -13,12 +14,14 @@
 //! times per second; erased sectors share one block of memory for the whole process.
 
 mod error;
+pub mod journal;
 pub mod spi;
 
 pub use error::FlashError;
 
 use dryburn::{PAGE, SECTOR};
 use embedded_storage::nor_flash::{ErrorType, MultiwriteNorFlash, NorFlash, ReadNorFlash};
+use journal::Journal;
 use std::sync::{Arc, LazyLock};
 
 /// The bytes of one sector.
@@ -45,6 +48,7 @@ pub struct Counters {
 pub struct Flash {
     sectors: Vec<Arc<Sector>>,
     counters: Counters,
+    journal: Journal,
 }
 
 impl Flash {
@@ -62,6 +66,7 @@ impl Flash {
         Ok(Self {
             sectors: vec![ERASED.clone(); count],
             counters: Counters { wear: vec![0; count], ..Counters::default() },
+            journal: Journal::default(),
         })
     }
 
@@ -73,7 +78,8 @@ impl Flash {
         let count = Self::sector_count(bytes.len() as u64)?;
         let (sectors, _) = bytes.as_chunks::<{ SECTOR as usize }>();
         let sectors = sectors.iter().map(|s| if *s == **ERASED { ERASED.clone() } else { Arc::new(*s) }).collect();
-        Ok(Self { sectors, counters: Counters { wear: vec![0; count], ..Counters::default() } })
+        let counters = Counters { wear: vec![0; count], ..Counters::default() };
+        Ok(Self { sectors, counters, journal: Journal::default() })
     }
 
     /// Number of sectors of a chip of `size` bytes.
@@ -126,6 +132,7 @@ impl Flash {
     /// [`FlashError::OutOfBounds`] when the range leaves the chip; nothing is then programmed.
     pub fn program(&mut self, address: u32, data: &[u8]) -> Result<(), FlashError> {
         self.check_range(address, data.len() as u64)?;
+        self.journal.programmed(address, data);
         let mut at = address;
         let mut rest = data;
         while !rest.is_empty() {
@@ -164,6 +171,7 @@ impl Flash {
     pub fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
         self.check_erase(from, to)?;
         for sector in (from / SECTOR) as usize..(to / SECTOR) as usize {
+            self.journal.erased(sector as u32 * SECTOR);
             self.sectors[sector] = ERASED.clone();
             self.counters.wear[sector] = self.counters.wear[sector].saturating_add(1);
             self.counters.sector_erases += 1;

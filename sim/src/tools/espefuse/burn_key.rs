@@ -4,29 +4,15 @@ use super::{
     super::{Failure, Workbench},
     args::Command,
     format::hidden,
-    key_digest, purpose,
-    purpose::Purpose,
+    key_digest,
+    key_job::{self, Job},
+    purpose::{self, Purpose},
     session::{Force, Session},
 };
 use dryburn::{
     Chip,
     efuse::{Block, Field, blocks, read, security::key_blocks},
 };
-
-/// One key on its way into a block.
-struct Job {
-    /// Block or half block that is written.
-    target: &'static str,
-    data: Vec<u8>,
-    /// Bytes that the target takes.
-    size: usize,
-    reverse: Option<String>,
-    /// Key block number and purpose, on chips that have purposes.
-    purpose: Option<(u8, Purpose)>,
-    set_length_256: bool,
-    read_protect: bool,
-    note: Option<&'static str>,
-}
 
 /// The protections that the options ask for.
 struct Protect {
@@ -79,7 +65,7 @@ pub(super) fn digest(session: &mut Session, files: &mut Workbench, command: &Com
     session.say("Sensitive data will be hidden (see --show-sensitive-info)");
     if chip == Chip::Esp32c2 {
         session.say("Burn keys to blocks:");
-        let job = c2_job("SECURE_BOOT_DIGEST", key_digest::digest(file, &pem)?.to_vec())?;
+        let job = key_job::c2("SECURE_BOOT_DIGEST", key_digest::digest(file, &pem)?.to_vec())?;
         burn(session, job, &protect)?;
         session.say("");
         return finish(session, &protect);
@@ -151,14 +137,14 @@ fn keys(
     for (name, number, block, purpose, (file, data)) in jobs {
         let key_block = u8::try_from(number.saturating_sub(4)).unwrap_or(0);
         match (chip, purpose) {
-            (Chip::Esp32, _) => keys.push(esp32_job(session, name, block, data)),
-            (Chip::Esp32c2, Some(purpose)) => keys.push(c2_job(purpose, data)?),
+            (Chip::Esp32, _) => keys.push(key_job::esp32(session, name, block, data)),
+            (Chip::Esp32c2, Some(purpose)) => keys.push(key_job::c2(purpose, data)?),
             (_, Some(purpose @ ("XTS_AES_256_KEY" | "ECDSA_KEY_P384"))) => {
                 let xts = purpose == "XTS_AES_256_KEY";
                 let (data, parts) = if xts {
                     (data, ["XTS_AES_256_KEY_1", "XTS_AES_256_KEY_2"])
                 } else {
-                    (p384_number(file, &data)?, ["ECDSA_KEY_P384_H", "ECDSA_KEY_P384_L"])
+                    (key_job::p384_number(file, &data)?, ["ECDSA_KEY_P384_H", "ECDSA_KEY_P384_L"])
                 };
                 let found = data.len();
                 let Some((first, second)) = data.split_at_checked(32).filter(|_| found == 64) else {
@@ -172,13 +158,13 @@ fn keys(
                 }
                 let [first_name, second_name] = parts.map(|name| purpose::find(chip, name));
                 let (Some(first_name), Some(second_name)) = (first_name, second_name) else { continue };
-                keys.push(job(session, key_block, first_name, first.to_vec()));
+                keys.push(key_job::with_purpose(session, key_block, first_name, first.to_vec()));
                 let free = free_block(session, key_block, &taken).ok_or_else(|| {
                     Failure::new(format!(
                         "no free key block for the second half of the {purpose}: it needs an empty one with purpose USER"
                     ))
                 })?;
-                let second = job(session, free, second_name, second.to_vec());
+                let second = key_job::with_purpose(session, free, second_name, second.to_vec());
                 taken.push(second.target);
                 keys.push(second);
             }
@@ -192,7 +178,7 @@ fn keys(
                 } else {
                     data
                 };
-                keys.push(job(session, key_block, purpose, data));
+                keys.push(key_job::with_purpose(session, key_block, purpose, data));
             }
             (_, None) => {}
         }
@@ -203,16 +189,6 @@ fn keys(
         session.say("");
     }
     finish(session, protect)
-}
-
-/// A P-384 private number as it fills two blocks: 16 zero bytes, then the number.
-fn p384_number(file: &str, pem: &[u8]) -> Result<Vec<u8>, Failure> {
-    let number = key_digest::private_number(file, pem)?;
-    if number.len() != 48 {
-        // the vendor's tool falls over here
-        return Err(Failure { text: "NIST384p private key should be 48 bytes long".into(), status: 1 });
-    }
-    Ok([vec![0; 16], number].concat())
 }
 
 fn finish(session: &mut Session, protect: &Protect) -> Result<(), Failure> {
@@ -265,77 +241,8 @@ fn check_purpose(chip: Chip, name: &str, digests: bool) -> Result<(), Failure> {
     Err(Failure::new(format!("Invalid value for KEYPURPOSE: '{name}' is not one of '{}'.", names.join("', '"))))
 }
 
-fn esp32_job(session: &Session, name: &str, block: &'static Block, data: Vec<u8>) -> Job {
-    let secret = matches!(name, "flash_encryption" | "secure_boot_v1");
-    let size = if read(&*session.e, "CODING_SCHEME") == 1 { 24 } else { 32 };
-    Job {
-        target: block.name,
-        data,
-        size,
-        reverse: secret.then(|| "Reversing the byte order...".into()),
-        purpose: None,
-        set_length_256: false,
-        read_protect: secret,
-        note: None,
-    }
-}
-
-fn c2_job(purpose: &str, mut data: Vec<u8>) -> Result<Job, Failure> {
-    let (target, size) = match purpose {
-        "XTS_AES_128_KEY_DERIVED_FROM_128_EFUSE_BITS" => ("BLOCK_KEY0_LOW_128", 16),
-        "SECURE_BOOT_DIGEST" => ("BLOCK_KEY0_HI_128", 16),
-        _ => ("BLOCK_KEY0", 32),
-    };
-    let xts = purpose.starts_with("XTS");
-    if purpose == "SECURE_BOOT_DIGEST" && !matches!(data.len(), 16 | 32) {
-        let found = data.len();
-        return Err(Failure::new(format!(
-            "Wrong length of this file for SECURE_BOOT_DIGEST. Got {found} (expected 32 or 16)"
-        )));
-    }
-    let mut note = None;
-    if purpose == "SECURE_BOOT_DIGEST" && data.len() == 32 {
-        data.truncate(16);
-        note = Some(
-            "        Programming only left-most 128-bits from SHA256 hash of public key to highest 128-bits of BLOCK KEY0",
-        );
-    }
-    Ok(Job {
-        target,
-        data,
-        size,
-        reverse: xts.then(|| AES_XTS.into()),
-        purpose: None,
-        set_length_256: purpose == "XTS_AES_128_KEY",
-        read_protect: xts,
-        note,
-    })
-}
-
-const AES_XTS: &str = "Reversing byte order for AES-XTS hardware peripheral...";
-
-fn job(session: &Session, key_block: u8, purpose: Purpose, data: Vec<u8>) -> Job {
-    let chip = session.e.chip();
-    let number = usize::from(key_block) + 4;
-    let named = matches!(chip, Chip::Esp32c5 | Chip::Esp32c61 | Chip::Esp32h2 | Chip::Esp32p4);
-    let text = if named {
-        format!("Reversing byte order for {} hardware peripheral...", purpose.name)
-    } else {
-        AES_XTS.to_owned()
-    };
-    Job {
-        target: blocks(chip).get(number).map_or("", |b| b.name),
-        data,
-        size: 32,
-        reverse: purpose.reversed.then_some(text),
-        read_protect: purpose.secret,
-        purpose: Some((key_block, purpose)),
-        set_length_256: false,
-        note: None,
-    }
-}
-
-/// The next key block after `first`, from the start again at the end, that is empty, not protected, has purpose USER and is not named on the command line.
+/// The next key block after `first`, from the start again at the end, that is empty, not protected, has purpose USER and is
+/// not named on the command line.
 fn free_block(session: &Session, first: u8, taken: &[&str]) -> Option<u8> {
     let chip = session.e.chip();
     (first + 1..key_blocks(chip)).chain(0..first).find(|n| {

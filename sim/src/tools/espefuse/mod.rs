@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `mod.rs` | where the eFuses are, and the order in which commands run |
 //! | `args.rs` | the command line |
-//! | `session.rs` | what is staged, the checks before a burn, the burn |
-//! | `burn_key.rs`, `purpose.rs`, `key_digest.rs` | burn-key, burn-key-digest |
+//! | `session.rs`, `burning.rs` | what is staged; the checks before a burn, the burn |
+//! | `burn_key.rs`, `key_job.rs`, `purpose.rs`, `key_digest.rs` | burn-key, burn-key-digest |
 //! | `burn_efuse.rs` | burn-efuse |
 //! | `burn_block.rs` | burn-bit, burn-block-data |
 //! | `protect.rs` | read-protect-efuse, write-protect-efuse |
@@ -25,12 +25,14 @@ mod args;
 mod burn_block;
 mod burn_efuse;
 mod burn_key;
+mod burning;
 mod check_error;
 mod dump;
 mod fields;
 mod format;
 mod guard;
 mod key_digest;
+mod key_job;
 mod losses;
 mod mac;
 mod meanings;

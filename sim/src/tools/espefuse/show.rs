@@ -3,6 +3,7 @@
 use super::{
     super::{Failure, Workbench},
     args::Command,
+    check_error,
     fields::{Computed, Shown, computed, exists, len, meaning, shown_bits},
     format::{hex, number, value},
     session::Session,
@@ -86,7 +87,10 @@ pub(super) fn run(session: &mut Session, files: &mut Workbench, command: &Comman
     rows.retain(|row| wanted.is_empty() || wanted.iter().any(|name| name == row.name));
     rows.retain(|row| !command.flag("--active") || !row.zero);
     let text = match command.value("--format").unwrap_or("summary") {
-        "summary" => table(session, &rows),
+        "summary" => {
+            check_error::announce(session);
+            table(session, &rows)
+        }
         "json" => as_json(&rows)?,
         "value_only" => {
             if wanted.len() != 1 {

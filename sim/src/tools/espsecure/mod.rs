@@ -22,6 +22,7 @@
 
 mod bootloader;
 mod flash;
+mod key_file;
 mod keys;
 mod rehearsed;
 mod sign;

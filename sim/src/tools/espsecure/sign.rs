@@ -1,7 +1,8 @@
 //! `sign-data`, with private keys or with signatures that were made elsewhere.
 
 use super::{
-    Failure, Version, Workbench, check_output, fatal, keys,
+    Failure, Version, Workbench, check_output, fatal,
+    key_file::KeyFile,
     rehearsed::{self, Memory},
     verify,
 };
@@ -57,12 +58,11 @@ pub(super) fn run(bench: &mut Workbench, job: &SignData, text: &mut String) -> R
 fn sign_v1(bench: &Workbench, job: &SignData, mut data: Vec<u8>, text: &mut String) -> Result<Vec<u8>, Failure> {
     let digest = Sha256::digest(&data).into();
     let block = if job.signature.is_empty() {
-        let key = keys::v1_private(&keys::read_text(bench, only(&job.keyfile, "--keyfile")?)?)?;
-        key.sign_v1(&digest)?
+        KeyFile::read(bench, only(&job.keyfile, "--keyfile")?)?.private(Version::V1)?.sign_v1(&digest)?
     } else {
         text.push_str("Pre-calculated signatures found...\n");
         let signature = only(&job.signature, "--signature")?;
-        let key = keys::v1_public(&keys::read_text(bench, only(&job.pub_key, "--pub-key")?)?, "Signing")?;
+        let key = KeyFile::read(bench, only(&job.pub_key, "--pub-key")?)?.attached_v1()?;
         let key = PublicKey::from_raw_p256(&key)?;
         key.attach_v1(&digest, &bench.read_small(signature)?).map_err(bad_signature)?
     };
@@ -117,7 +117,7 @@ fn sign_v2(bench: &mut Workbench, job: &SignData, mut data: Vec<u8>, text: &mut 
     }
     if detached {
         for (key, signature) in job.pub_key.iter().zip(&job.signature) {
-            let key = keys::v2_verifying(&keys::read_text(bench, key)?)?;
+            let key = KeyFile::read(bench, key)?.verifying_v2()?;
             let digest = ImageDigest::of(key.scheme(), &data);
             let block = key.attach(digest.as_ref(), &bench.read_small(signature)?).map_err(bad_signature)?;
             sector.extend_from_slice(&block);
@@ -142,9 +142,9 @@ fn sign_v2(bench: &mut Workbench, job: &SignData, mut data: Vec<u8>, text: &mut 
 /// The signature block of the private key in `keyfile` over `data`.
 fn signature_block(bench: &mut Workbench, keyfile: &str, data: &[u8]) -> Result<[u8; BLOCK], Failure> {
     static MADE: Memory<[u8; BLOCK]> = Memory::new(Mutex::default);
-    let pem = keys::read_text(bench, keyfile)?;
-    rehearsed::once(&MADE, bench, &[pem.as_bytes(), data], |rng| {
-        let key = keys::v2_private(&pem)?;
+    let file = KeyFile::read(bench, keyfile)?;
+    rehearsed::once(&MADE, bench, &[file.bytes(), data], |rng| {
+        let key = file.private(Version::V2)?;
         let digest = ImageDigest::of(key.scheme(), data);
         Ok(key.sign_v2(digest.as_ref(), rng)?)
     })

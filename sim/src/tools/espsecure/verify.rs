@@ -1,6 +1,6 @@
 //! `verify-signature` and `signature-info-v2`.
 
-use super::{Failure, Version, Workbench, fatal, keys};
+use super::{Failure, Version, Workbench, fatal, key_file::KeyFile};
 use clap::Args;
 use dryburn::{
     SecureBootScheme,
@@ -30,17 +30,14 @@ pub(super) struct VerifySignature {
 
 pub(super) fn run(bench: &Workbench, job: &VerifySignature, text: &mut String) -> Result<(), Failure> {
     let keyfile = job.keyfile.as_deref().ok_or_else(|| fatal("No key to verify with; give one with --keyfile."))?;
+    let (key, data) = (KeyFile::read(bench, keyfile)?, bench.read(&job.datafile)?);
     match job.version {
-        Version::V1 => verify_v1(&bench.read_small(keyfile)?, &bench.read(&job.datafile)?, text),
-        Version::V2 => {
-            let (key, data) = (keys::read_text(bench, keyfile)?, bench.read(&job.datafile)?);
-            verify_v2(&keys::v2_verifying(&key)?, &data, job.skip_padding, text)
-        }
+        Version::V1 => verify_v1(&key.verifying_v1()?, &data, text),
+        Version::V2 => verify_v2(&key.verifying_v2()?, &data, job.skip_padding, text),
     }
 }
 
-fn verify_v1(key: &[u8], data: &[u8], text: &mut String) -> Result<(), Failure> {
-    let key = keys::v1_verifying(key)?;
+fn verify_v1(key: &[u8; 64], data: &[u8], text: &mut String) -> Result<(), Failure> {
     let Some((content, block)) = v1::SignatureBlock::split(data) else {
         return Err(fatal(format!(
             "The file has {} bytes; a signature alone has {}. Was it signed with sign-data --version 1?",
@@ -55,7 +52,7 @@ fn verify_v1(key: &[u8], data: &[u8], text: &mut String) -> Result<(), Failure> 
         )));
     }
     writeln!(text, "Verifying {} bytes of data...", content.len())?;
-    v1::verify(block, &Sha256::digest(content).into(), &key).map_err(|_| fatal("Signature is not valid."))?;
+    v1::verify(block, &Sha256::digest(content).into(), key).map_err(|_| fatal("Signature is not valid."))?;
     text.push_str("Signature is valid.\n");
     Ok(())
 }

@@ -23,9 +23,9 @@ pub struct Cli {
     /// Reset afterwards (no meaning here).
     #[arg(long, short)]
     after: Option<String>,
-    /// Do not use the flasher stub (no meaning here).
+    /// Do not use the flasher stub: all sectors of a file are erased first, not each before it is programmed.
     #[arg(long)]
-    no_stub: bool,
+    pub no_stub: bool,
     /// Number of attempts to connect (no meaning here).
     #[arg(long, allow_hyphen_values = true)]
     connect_attempts: Option<String>,

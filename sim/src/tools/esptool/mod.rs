@@ -6,8 +6,9 @@
 //!
 //! What is printed are the essentials of the real tool, always the same for the same input: connection, chip banner,
 //! progress, compression and speed figures and deprecation warnings are left out. Serial options (`--port`, `--baud`,
-//! `--before`, `--after`, `--no-stub`) are read and mean nothing. Other differences: usage errors are plain lines instead
-//! of boxes, and empty files are refused, since they are always a mistake here.
+//! `--before`, `--after`) are read and mean nothing; `--no-stub` only changes in which order sectors are erased and programmed.
+//! Other differences: usage errors are plain lines instead of boxes, and empty files are refused, since they are always a
+//! mistake here.
 //!
 //! `image-info` and `merge-bin` are held against the real tool's output. What is refused for the sake of burned eFuses, and in
 //! which words, was seen by running the tool against a made-up chip (`secured.rs`); no real chip was at hand.
@@ -68,7 +69,7 @@ pub fn run(bench: &mut Workbench, args: &[String]) -> Result<String, Failure> {
             let knows_efuses = cli.flash.is_none() || cli.efuses.is_some();
             on_chip(bench, &cli, |bench, efuses, flash| {
                 let revision = Some(security::chip_revision(efuses)).filter(|_| knows_efuses);
-                write::run(bench, flash, write::Target { chip, revision }, args)
+                write::run(bench, flash, write::Target { chip, revision, stub: !cli.no_stub }, args)
             })
         }
         Command::ReadFlash(args) => {

@@ -6,7 +6,7 @@ use super::{Failure, Workbench, fatal, need_chip, secured};
 use crate::device::Device;
 use crate::flash::Flash;
 use dryburn::flash_encryption::FlashCipher;
-use dryburn::{Chip, Revision, efuse};
+use dryburn::{Chip, Revision, SECTOR, efuse};
 use std::fmt::Write as _;
 
 /// The chip that is written to, as far as it is known.
@@ -16,6 +16,8 @@ pub struct Target {
     pub chip: Option<Chip>,
     /// Known where eFuses are at hand.
     pub revision: Option<Revision>,
+    /// The flasher stub is at work, not the ROM.
+    pub stub: bool,
 }
 
 /// Erases the sectors of each file, programs it and reads it back. All checks come before the first erase.
@@ -66,16 +68,20 @@ pub fn run(bench: &Workbench, flash: &mut Flash, target: Target, args: &WriteFla
         if keep_settings {
             text += "WARNING: Security features enabled, so not changing any flash settings.\n";
         }
-        write_one(file, flash, secured::cannot_verify(efuses), &mut text)?;
+        let cannot_verify = secured::cannot_verify(efuses);
+        write_one(file, flash, target.stub && !cannot_verify, cannot_verify, &mut text)?;
     }
     Ok(text)
 }
 
-fn write_one(file: &Region, flash: &mut Flash, cannot_verify: bool, text: &mut String) -> Result<(), Failure> {
-    // Within the chip, hence within 32 bits: check_fits; the chip ends with a whole sector.
-    let (from, to) = file.sectors();
-    flash.erase(from as u32, to as u32)?;
-    flash.program(file.address, &file.data)?;
+fn write_one(
+    file: &Region,
+    flash: &mut Flash,
+    by_stub: bool,
+    cannot_verify: bool,
+    text: &mut String,
+) -> Result<(), Failure> {
+    program(file, flash, by_stub)?;
     let _ = writeln!(text, "Wrote {} bytes at {:#010x}.", file.data.len(), file.address);
     if file.encrypt || cannot_verify {
         text.push_str("Cannot verify written data if encrypted or in secure download mode.\n");
@@ -87,6 +93,32 @@ fn write_one(file: &Region, flash: &mut Flash, cannot_verify: bool, text: &mut S
         return Err(fatal("MD5 of file does not match data in flash!"));
     }
     text.push_str("Hash of data verified.\n");
+    Ok(())
+}
+
+/// The ROM erases all sectors before it programs, the stub as it goes, and no sector that is blank (serial protocol sheet §6).
+/// Where in a sector's erase and program the stub's next data comes is UNVERIFIED.
+fn program(file: &Region, flash: &mut Flash, by_stub: bool) -> Result<(), Failure> {
+    // Within the chip, hence within 32 bits: check_fits; the chip ends with a whole sector.
+    let (from, to) = file.sectors();
+    if !by_stub {
+        flash.erase(from as u32, to as u32)?;
+        flash.program(file.address, &file.data)?;
+        return Ok(());
+    }
+    let mut old = [0; SECTOR as usize];
+    let (mut at, mut rest) = (file.address, file.data.as_slice());
+    while !rest.is_empty() {
+        let sector = at - at % SECTOR;
+        let (piece, next) = rest.split_at(rest.len().min((sector + SECTOR - at) as usize));
+        flash.read(sector, &mut old)?;
+        if old != [0xFF; SECTOR as usize] {
+            flash.erase_sector(sector)?;
+        }
+        flash.program(at, piece)?;
+        at = at.saturating_add(piece.len() as u32);
+        rest = next;
+    }
     Ok(())
 }
 
