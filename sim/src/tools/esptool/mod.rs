@@ -17,6 +17,7 @@
 
 mod args;
 mod flash_commands;
+mod image;
 mod image_info;
 mod memory_map;
 mod merge;

@@ -5,7 +5,7 @@
 //! this, on the real tool as here.
 
 use super::args::Params;
-use super::image_info::Image;
+use super::image::Image;
 use super::{Failure, fatal, size_name};
 use dryburn::Chip;
 use sha2::{Digest, Sha256};

@@ -152,7 +152,7 @@ fn has_flash_key(efuses: &Efuses) -> bool {
 
 /// Why an image is not for this chip, in the tool's words, which begin with the file name.
 pub fn unfit(image: &[u8], name: &str, chip: Chip, revision: Option<Revision>) -> Option<String> {
-    let found = super::image_info::Image::parse(image).ok()?;
+    let found = super::image::Image::parse(image).ok()?;
     if found.chip != chip {
         return Some(format!("'{name}' is not an {} image", chip.spec().title));
     }
