@@ -277,6 +277,25 @@ fn an_opener_is_asked_until_it_has_taken_and_given_all() {
     }
 }
 
+/// An opener that has all it wants.
+struct Sated;
+
+impl Opener for Sated {
+    type Error = Infallible;
+    fn open(&mut self, _: &[u8], _: &mut [u8]) -> Result<Opened, Infallible> {
+        Ok(Opened { consumed: 0, produced: 0 })
+    }
+    fn finish(self) -> Result<Proof, Infallible> {
+        Ok(Proof::Enough)
+    }
+}
+
+#[test]
+fn an_opener_that_wants_no_more_is_left_alone() {
+    let mut way = Envelope(Sated);
+    assert_eq!(way.feed::<Infallible>(&[1, 2, 3], |plain| Ok(assert!(plain.is_empty()))), Ok(()));
+}
+
 #[test]
 fn after_a_refusal_the_update_is_over() {
     let mut updater = updater(Plain(Nor::<1>::new()), 0);

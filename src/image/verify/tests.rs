@@ -116,6 +116,34 @@ fn segments_end_below_16_mb_where_the_map_is_narrow() {
 }
 
 #[test]
+fn partitions_end_at_16_mb_where_the_map_is_narrow() {
+    let verdict = |chip, size| {
+        let target = target(chip, (5, 4));
+        let rules = Rules { target: &target, kind: Kind::App, purpose: Purpose::Verify, signature: None };
+        verify(&mut Bytes(Builder::app(chip).build()), Region { offset: 0, size }, &rules, &mut |_| {}).map(|_| ())
+    };
+    assert_eq!(verdict(Chip::Esp32c3, 0x100_0000), Ok(()));
+    assert_eq!(verdict(Chip::Esp32c3, 0x100_0001), Err(Refusal::PartitionTooLarge { size: 0x100_0001 }));
+    assert_eq!(verdict(Chip::Esp32s3, 0x200_0000), Ok(()));
+}
+
+#[test]
+fn a_first_segment_without_data_has_no_block_revision() {
+    let mut image = Builder::app(Chip::Esp32c3)
+        .segments(vec![
+            SegmentData { load_addr: 0x3C00_0020, data: vec![] },
+            SegmentData { load_addr: 0x3C00_0028, data: vec![0xEE; 512] },
+        ])
+        .build();
+    let target = Target { block_revision: Some(Revision(0)), ..target(Chip::Esp32c3, (5, 4)) };
+    assert!(check(&image, &target, Purpose::Verify).0.is_ok());
+    // with data, what lies there is one
+    image = app(vec![0xEE; 512], &[]);
+    let refusal = Refusal::BlockRevisionTooLow { required: Revision(0xEEEE), found: Revision(0) };
+    assert_eq!(check(&image, &target, Purpose::Verify).0.map(|_| ()), Err(refusal));
+}
+
+#[test]
 fn esp_idf_6_2_wants_a_whole_descriptor() {
     let verdict = |len, idf| check(&app(vec![0; len], &[]), &target(Chip::Esp32c3, idf), Purpose::Verify).0.map(|_| ());
     assert_eq!(verdict(252, (6, 2)), Err(Refusal::NoRoomForDescriptor { index: 0, length: 252 }));
