@@ -126,6 +126,17 @@ fn openers_know_the_size_with_the_header() {
 }
 
 #[test]
+fn an_envelope_may_fill_its_slot() {
+    let envelope = cbc::seal(&[7; 40], &ContentKey::new([1; 32]), [2; 16]).unwrap();
+    let push = |limit| {
+        let mut opener = cbc::Opener::new(ContentKey::new([1; 32]), limit);
+        opener.push(&envelope, &mut [0; 64]).map(|_| ())
+    };
+    assert_eq!([push(40), push(41)], [Ok(()), Ok(())]);
+    assert_eq!(push(39), Err(EnvelopeError::TooLarge { size: 40, limit: 39 }));
+}
+
+#[test]
 fn what_holds_keys_shows_its_kind_only() {
     let cbc = cbc::Opener::new(ContentKey::new([0xAB; 32]), 100);
     assert_eq!(format!("{cbc:?}"), "cbc::Opener { limit: 100, .. }");

@@ -166,3 +166,6 @@ fn check_v2<F: ReadNorFlash>(
 fn version(scheme: SecureBootScheme) -> u8 {
     if scheme == SecureBootScheme::V2Rsa3072 { 2 } else { 3 }
 }
+
+#[cfg(test)]
+mod tests;

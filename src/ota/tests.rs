@@ -71,6 +71,11 @@ fn reads_of_any_extent_fit_the_drivers_unit() {
             read(&mut by_16, at, len);
         }
     }
+    by_1.erase_sector(SECTOR).unwrap();
+    by_1.program_raw(SECTOR + 16, &[0xA5; 16]).unwrap();
+    let mut stored = [0; 33];
+    by_1.read(SECTOR + 15, &mut stored).unwrap();
+    assert!(stored[0] == 0xFF && stored[1..17] == [0xA5; 16] && stored[17..] == [0xFF; 16]);
     // whole pieces are read in one go; ends that stick out cost a piece each
     assert_eq!(read(&mut by_1, 5, 4096), 1);
     assert_eq!(read(&mut by_16, 32, 4096), 1);
@@ -145,6 +150,7 @@ fn slots_are_those_of_the_table_without_the_running_one() {
     // with a gap, the bootloader counts two slots and never looks at ota_2
     assert_eq!([next(&[0, 2], 0), next(&[0, 2], 2)], [None, Some(0)]);
     let mut updater = Updater::new(Plain(Nor::<1>::new()), table(&[0, 2]), Slot::Ota(0), POLICY).unwrap();
+    assert_eq!([0, 1, 2].map(|slot| updater.slot_size(slot)), [Some(SLOT), None, Some(SLOT)]);
     for slot in [1, 2, 16, 255] {
         let error = updater.begin(slot, PlainImage, None, Erase::AsWritten).err();
         assert_eq!(error, Some(BeginError::NoSuchSlot { slot, slots: 2 }));
@@ -275,6 +281,30 @@ fn an_opener_is_asked_until_it_has_taken_and_given_all() {
         let expected: Vec<u8> = (6..20).flat_map(|byte| [byte, byte]).collect();
         assert_eq!(out, expected, "in chunks of {chunk}");
     }
+}
+
+/// An opener that has all it wants.
+struct Sated;
+
+impl Opener for Sated {
+    type Error = Infallible;
+    fn open(&mut self, _: &[u8], _: &mut [u8]) -> Result<Opened, Infallible> {
+        Ok(Opened { consumed: 0, produced: 0 })
+    }
+    fn finish(self) -> Result<Proof, Infallible> {
+        Ok(Proof::Enough)
+    }
+}
+
+#[test]
+fn an_opener_that_wants_no_more_is_left_alone() {
+    let mut way = Envelope(Sated);
+    let mut out = Vec::new();
+    let fed = way.feed::<Infallible>(&[1, 2, 3], |plain| {
+        out.extend_from_slice(plain);
+        Ok(())
+    });
+    assert_eq!((fed, out), (Ok(()), Vec::new()));
 }
 
 #[test]

@@ -20,3 +20,6 @@ pub mod v1;
 pub mod v2;
 
 pub use digest::{ImageDigest, KeyDigest};
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,19 @@ fn headers_say_what_was_asked_for() {
 }
 
 #[test]
+fn sizes_are_the_documented_ones() {
+    let app = Builder::app(Chip::Esp32c3).build();
+    assert_eq!(app.len(), 64 * 1024);
+    // a quarter is data, an eighth RAM, the rest code
+    let sizes: Vec<usize> = segments(&app).iter().map(|(_, len)| len / 1024).collect();
+    assert_eq!(sizes, [15, 7, 39], "KiB, less the headers");
+    for size in [MIN_SIZE, MIN_SIZE + 1, 4096, 100_000] {
+        assert_eq!(Builder::app(Chip::Esp32).size(size).build().len(), size.next_multiple_of(16));
+    }
+    assert_eq!(Builder::app(Chip::Esp32).size(0).build().len(), MIN_SIZE);
+}
+
+#[test]
 fn descriptors_name_version_and_release() {
     let app = Builder::app(Chip::Esp32c6).version("2.0").project_name("p").secure_version(7).idf_ver("v5.4.1").build();
     let descriptor = AppDescriptor::from_bytes(*app[DESCRIPTOR_OFFSET as usize..].first_chunk().unwrap());

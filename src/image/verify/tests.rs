@@ -89,6 +89,18 @@ fn chip_revisions_at_their_limits() {
     ] {
         assert_eq!(verdict(min, max, found, (5, 1)), (good, false), "{min} to {max}, found {found}");
     }
+    // a bootloader may be older than its chip, and an eFuse lifts the maximum for apps
+    let image = Builder::app(Chip::Esp32c3).revisions(Revision(0), Revision(103)).build();
+    let header = Header::from_bytes(*image.first_chunk().unwrap());
+    for (kind, ignore_max_revision, good) in [
+        (Kind::App, false, false),
+        (Kind::App, true, true),
+        (Kind::Bootloader, false, true),
+        (Kind::Bootloader, true, true),
+    ] {
+        let target = Target { revision: Revision(104), ignore_max_revision, ..target(Chip::Esp32c3, (5, 1)) };
+        assert_eq!(check_chip(&header, kind, &target, &mut |_| {}).is_ok(), good, "{kind:?}, {ignore_max_revision}");
+    }
     // up to 4.2 only the major part counts, and a newer chip is stated
     for (min, found, expected) in [
         (200, 199, (false, false)),
@@ -113,6 +125,48 @@ fn segments_end_below_16_mb_where_the_map_is_narrow() {
     assert_eq!(verdict(Chip::Esp32c3, 0x100_0000), Refusal::SegmentLength { index: 0, length: 0x100_0000 });
     assert_eq!(verdict(Chip::Esp32s3, 0x100_0000), beyond(0x100_0000));
     assert_eq!(verdict(Chip::Esp32s3, 0x100_0002), Refusal::SegmentLength { index: 0, length: 0x100_0002 });
+}
+
+#[test]
+fn a_segment_may_end_with_the_flash() {
+    let verdict = |more: u32| {
+        let mut image = Builder::app(Chip::Esp32c3).build();
+        let length = image.len() as u32 - 32 + more;
+        image[28..32].copy_from_slice(&length.to_le_bytes());
+        (check(&image, &target(Chip::Esp32c3, (5, 4)), Purpose::Verify).0.unwrap_err(), length)
+    };
+    // whatever should follow cannot be read
+    assert!(matches!(verdict(0), (Refusal::ReadFailed { address: 0x1_0000 }, _)));
+    let (refusal, length) = verdict(4);
+    assert_eq!(refusal, Refusal::BeyondFlash { index: 0, flash_address: 32, length });
+}
+
+#[test]
+fn partitions_end_at_16_mb_where_the_map_is_narrow() {
+    let verdict = |chip, size| {
+        let target = target(chip, (5, 4));
+        let rules = Rules { target: &target, kind: Kind::App, purpose: Purpose::Verify, signature: None };
+        verify(&mut Bytes(Builder::app(chip).build()), Region { offset: 0, size }, &rules, &mut |_| {}).map(|_| ())
+    };
+    assert_eq!(verdict(Chip::Esp32c3, 0x100_0000), Ok(()));
+    assert_eq!(verdict(Chip::Esp32c3, 0x100_0001), Err(Refusal::PartitionTooLarge { size: 0x100_0001 }));
+    assert_eq!(verdict(Chip::Esp32s3, 0x200_0000), Ok(()));
+}
+
+#[test]
+fn a_first_segment_without_data_has_no_block_revision() {
+    let mut image = Builder::app(Chip::Esp32c3)
+        .segments(vec![
+            SegmentData { load_addr: 0x3C00_0020, data: vec![] },
+            SegmentData { load_addr: 0x3C00_0028, data: vec![0xEE; 512] },
+        ])
+        .build();
+    let target = Target { block_revision: Some(Revision(0)), ..target(Chip::Esp32c3, (5, 4)) };
+    assert!(check(&image, &target, Purpose::Verify).0.is_ok());
+    // with data, what lies there is one
+    image = app(vec![0xEE; 512], &[]);
+    let refusal = Refusal::BlockRevisionTooLow { required: Revision(0xEEEE), found: Revision(0) };
+    assert_eq!(check(&image, &target, Purpose::Verify).0.map(|_| ()), Err(refusal));
 }
 
 #[test]
@@ -170,7 +224,10 @@ fn ram_segments_stay_clear_of_the_loader() {
         let end = start + len as u32;
         let refusal = expected.map(|reason| Refusal::Destination { index: 1, start, end, reason });
         assert_eq!(verdict, refusal.map_or(Ok(()), Err), "{start:#x}, {len:#x} bytes");
-        assert_eq!(check(&image, &target, Purpose::Verify).0.map(|_| ()), Ok(()), "{start:#x}: nothing is loaded");
+        let (verdict, events) = check(&image, &target, Purpose::Verify);
+        assert_eq!(verdict.map(|_| ()), Ok(()), "{start:#x}: nothing is loaded");
+        let is_load = |event: &Event| matches!(event, Event::Segment { action: SegmentUse::Load, .. });
+        assert!(!events.iter().any(is_load), "{start:#x}: nor said to be");
     }
     // unknown memory is nowhere, not at its address
     let unknown = Loader { stack: 0x3FCC_0008..0x3FCC_0008, ..Loader::default() };
