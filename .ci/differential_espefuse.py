@@ -8,6 +8,7 @@ tools must have accepted or both refused it, with the same exit status, and `sum
 """
 
 import argparse
+import collections
 import json
 import multiprocessing
 import os
@@ -333,8 +334,12 @@ def main():
             for n in range(options.sequences):
                 jobs.append((binary, chip, options.seed * 1_000_000 + n, fields, purposes, keys))
         passed = failed = accepted = 0
+        left = collections.Counter(job[1] for job in jobs)
         with multiprocessing.get_context("fork").Pool(options.jobs) as pool:
-            for _, _, done, difference in pool.imap_unordered(sequence, jobs):
+            for chip, _, done, difference in pool.imap_unordered(sequence, jobs):
+                left[chip] -= 1
+                if not left[chip]:
+                    print(f"{chip}: {options.sequences} sequences done", flush=True)
                 accepted += done
                 if difference:
                     failed += 1
