@@ -37,10 +37,13 @@ macro_rules! rounds {
 /// A loop that is written out: the compiler finds the body too long to do so, and would carry the chains through memory.
 macro_rules! unrolled {
     ($k:ident in [$($n:literal)*] $body:block) => {
-        $({
-            let $k = $n;
-            $body
-        })*
+        $(
+            #[allow(unused_assignments, reason = "what the last of them leaves")]
+            {
+                let $k = $n;
+                $body
+            }
+        )*
     };
 }
 
