@@ -101,8 +101,8 @@ ops! {
     }
 
     // The tweak of vector `i` of the group, from those of its four units: vector `2 * unit` has the unit's blocks 7, 6, 5,
-    // 4 and the next one 3, 2, 1, 0. Block `n` has the tweak times x^n, which a carry-less multiplication of both halves
-    // makes; what leaves the top comes back as x^7 + x^2 + x + 1.
+    // 4 and the next one 3, 2, 1, 0. Block `n` has the tweak times x^n: both halves shifted up by `n`. What leaves the lower
+    // goes into the upper one; what leaves the upper comes back times x^7 + x^2 + x + 1.
     fn tweak(units: V, _after: V, i: usize) -> V {
         let unit = match i / 2 {
             0 => _mm512_shuffle_i32x4::<0x00>(units, units),
@@ -114,11 +114,10 @@ ops! {
     }
     fn times_power(tweak: V, first: u32) -> V {
         let n = i64::from(first);
-        let power = _mm512_set_epi64(0, 1 << (n - 3), 0, 1 << (n - 2), 0, 1 << (n - 1), 0, 1 << n);
-        let low = _mm512_clmulepi64_epi128::<0x00>(tweak, power);
-        let high = _mm512_clmulepi64_epi128::<0x01>(tweak, power);
-        let back = _mm512_clmulepi64_epi128::<0x01>(high, _mm512_set1_epi64(0x87));
-        _mm512_ternarylogic_epi64::<0x96>(low, _mm512_bslli_epi128::<8>(high), back)
+        let power = _mm512_set_epi64(n - 3, n - 3, n - 2, n - 2, n - 1, n - 1, n, n);
+        let out = _mm512_srlv_epi64(tweak, _mm512_sub_epi64(_mm512_set1_epi64(64), power));
+        let back = _mm512_clmulepi64_epi128::<0x01>(out, _mm512_set1_epi64(0x87));
+        _mm512_ternarylogic_epi64::<0x96>(_mm512_sllv_epi64(tweak, power), _mm512_bslli_epi128::<8>(out), back)
     }
     fn unit_numbers(address: u32) -> V {
         let at = |n: u32| i64::from(address.wrapping_add(128 * n));
