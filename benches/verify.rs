@@ -97,7 +97,7 @@ impl Board {
 }
 
 fn fastest(times: &mut [Duration], jobs: &[&dyn Fn()]) {
-    for _ in 0..40 {
+    for _ in 0..200 {
         for (time, job) in times.iter_mut().zip(jobs) {
             let start = Instant::now();
             job();

@@ -19,7 +19,7 @@ pub struct Args {
 }
 
 /// Processor features that the paths look for.
-const FEATURES: [&str; 6] = ["aes", "avx", "avx512f", "avx512bw", "vaes", "vpclmulqdq"];
+const FEATURES: [&str; 7] = ["aes", "avx", "avx512f", "avx512bw", "avx512vbmi", "vaes", "vpclmulqdq"];
 
 /// Measures and reports.
 pub fn run(args: &Args) -> Result<String, Failure> {

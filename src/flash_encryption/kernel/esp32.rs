@@ -18,7 +18,8 @@
 //! and its key operand adds `L[k-4]` for nothing. Interleaving words then gives round keys of one row per lane.
 //!
 //! *The chain of one group can hide behind the rounds of another.* Its steps wait for each other, the rounds of 8
-//! vectors of data do not: both are written side by side, the chain one group ahead.
+//! vectors of data do not: both are written side by side, the chain one group ahead. Its newest words stay in registers;
+//! of all others only what round keys are made of goes to memory.
 //!
 //! Encrypting runs AES backwards, with InvMixColumns of the round keys. That is linear too, so it is done to `L`.
 
@@ -33,63 +34,107 @@ macro_rules! rounds {
     }};
 }
 
+/// A loop that is written out: the compiler finds the body too long to do so, and would carry the chains through memory.
+macro_rules! unrolled {
+    ($k:ident in [$($n:literal)*] $body:block) => {
+        $(
+            #[allow(unused_assignments, reason = "what the last of them leaves")]
+            {
+                let $k = $n;
+                $body
+            }
+        )*
+    };
+}
+
 macro_rules! esp32_kernel {
     ($features:literal) => {
-        /// Where word 0 of a chain lies; words `-3..=-1` are before it.
-        const ZERO: usize = 3;
+        /// Where word 0 of [`Words`] lies; words -2 and -1 are before it.
+        const ZERO: usize = 2;
 
-        /// The words `-3..=7` of a chain.
-        type Chain = [V; 11];
+        /// The words of a group's chains that its round keys are made of: from -2 to 7 and to 6.
+        struct Words {
+            even: [V; 10],
+            odd: [V; 9],
+        }
 
-        /// The even and the odd chain of a group's rows.
-        #[derive(Clone, Copy)]
+        /// The newest four words of a group's chains.
         struct Chains {
-            even: Chain,
-            odd: Chain,
+            even: [V; 4],
+            odd: [V; 4],
         }
 
         /// Added to word `k` of the even chain.
         const RCON: [u32; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 
-        impl Chains {
+        impl Words {
             #[inline]
             #[target_feature(enable = $features)]
             fn empty() -> Self {
-                Self { even: [zero(); 11], odd: [zero(); 11] }
+                Self { even: [zero(); 10], odd: [zero(); 9] }
             }
 
+            /// The words up to 0.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn start(&mut self, chains: &Chains) {
+                for k in 0..3 {
+                    self.even[k] = chains.even[k + 1];
+                    self.odd[k] = chains.odd[k + 1];
+                }
+            }
+
+            /// The same behind InvMixColumns.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn start_mixed(&mut self, chains: &Chains) {
+                for k in 0..3 {
+                    self.even[k] = inv_mix_columns(chains.even[k + 1]);
+                    self.odd[k] = inv_mix_columns(chains.odd[k + 1]);
+                }
+            }
+        }
+
+        impl Chains {
             /// The words up to 0, which come from the table.
             #[inline]
             #[target_feature(enable = $features)]
-            fn start(&mut self, rows: &Rows<LANES>, record: &Record) {
+            fn start(rows: &Rows<LANES>, record: &Record) -> Self {
                 // read back from memory, where a broadcast costs no vector operation
                 let [_, _, even, odd] = core::hint::black_box(record);
+                let mut chains = Self { even: [zero(); 4], odd: [zero(); 4] };
                 for k in 0..4 {
-                    self.even[k] = xor(load(&rows.0[8 + k]), all_words(even, k));
-                    self.odd[k] = xor(load(&rows.0[12 + k]), all_words(odd, k));
+                    chains.even[k] = xor(load(&rows.0[8 + k]), all_words(even, k));
+                    chains.odd[k] = xor(load(&rows.0[12 + k]), all_words(odd, k));
                 }
+                chains
             }
 
             /// Word `k` of the even chain, for `k` from 1.
             #[inline]
             #[target_feature(enable = $features)]
-            fn step_even(&mut self, k: usize) {
-                let before = xor(self.even[ZERO + k - 4], all_words(&word_block(RCON[k]), 0));
-                self.even[ZERO + k] = rot_sub_word(self.odd[ZERO + k - 1], before);
+            fn next_even(&mut self, k: usize) -> V {
+                let [before, a, b, c] = self.even;
+                let word = rot_sub_word(self.odd[3], xor(before, all_words(&word_block(RCON[k]), 0)));
+                self.even = [a, b, c, word];
+                word
             }
 
-            /// Word `k` of the odd chain, for `k` from 1.
+            /// The next word of the odd chain, which has no constants.
             #[inline]
             #[target_feature(enable = $features)]
-            fn step_odd(&mut self, k: usize) {
-                self.odd[ZERO + k] = sub_word(self.even[ZERO + k], self.odd[ZERO + k - 4]);
+            fn next_odd(&mut self) -> V {
+                let [before, a, b, c] = self.odd;
+                let word = sub_word(self.even[3], before);
+                self.odd = [a, b, c, word];
+                word
             }
         }
 
-        /// `pair(k)` for `at = ZERO + k`: of rows 0 and 1 of each lane's four, then of rows 2 and 3.
+        /// `pair(k)` for the place `at` of word `k`: of rows 0 and 1 of each lane's four, then of rows 2 and 3.
         #[inline]
         #[target_feature(enable = $features)]
-        fn pair(chain: &Chain, at: usize) -> [V; 2] {
+        fn pair<const N: usize>(chain: &[V; N], at: usize) -> [V; 2] {
             let (c, d) = (xor(chain[at], chain[at - 1]), chain[at]);
             [low_words(c, d), high_words(c, d)]
         }
@@ -116,17 +161,16 @@ macro_rules! esp32_kernel {
 
         /// Decrypts groups with AES forwards. `address` is that of the first group, a multiple of its size.
         #[target_feature(enable = $features)]
-        pub fn esp32_decrypt(tables: &Esp32Tables, mut address: u32, groups: &mut [Group]) {
-            let tables = &tables.plain;
+        pub fn esp32_decrypt(tables: &Tables, mut address: u32, groups: &mut [Group]) {
             let mut record = tables.group(address, GROUP_BITS);
-            let (now, ahead) = (&mut Chains::empty(), &mut Chains::empty());
-            let (mut now, mut ahead) = (now, ahead);
-            ahead.start(rows(tables), &record);
+            let (mut now, mut ahead) = (&mut Words::empty(), &mut Words::empty());
+            let mut chains = Chains::start(rows(tables), &record);
+            ahead.start(&chains);
             for k in 1..7 {
-                ahead.step_even(k);
-                ahead.step_odd(k);
+                ahead.even[ZERO + k] = chains.next_even(k);
+                ahead.odd[ZERO + k] = chains.next_odd();
             }
-            ahead.step_even(7);
+            ahead.even[ZERO + 7] = chains.next_even(7);
             for group in groups {
                 core::mem::swap(&mut now, &mut ahead);
                 let mut data = gather(group);
@@ -134,85 +178,72 @@ macro_rules! esp32_kernel {
                 rounds!(enc, data, table_key(rows(tables), 1, &record));
                 address = address.wrapping_add(GROUP as u32);
                 record = tables.advance(&record, address, GROUP_BITS);
-                ahead.start(rows(tables), &record);
+                let mut chains = Chains::start(rows(tables), &record);
+                ahead.start(&chains);
                 let mut even = [pair(&now.even, ZERO - 1), pair(&now.even, ZERO)];
                 let mut odd = [pair(&now.odd, ZERO - 1), pair(&now.odd, ZERO)];
-                for k in 1..7 {
+                unrolled!(k in [1 2 3 4 5 6] {
                     let new = pair(&now.even, ZERO + k);
                     rounds!(enc, data, round_key(even[0], new));
                     even = [even[1], new];
-                    ahead.step_even(k);
+                    ahead.even[ZERO + k] = chains.next_even(k);
                     let new = pair(&now.odd, ZERO + k);
                     rounds!(enc, data, round_key(odd[0], new));
                     odd = [odd[1], new];
-                    ahead.step_odd(k);
-                }
+                    ahead.odd[ZERO + k] = chains.next_odd();
+                });
                 rounds!(enc_last, data, round_key(even[0], pair(&now.even, ZERO + 7)));
-                ahead.step_even(7);
+                ahead.even[ZERO + 7] = chains.next_even(7);
                 scatter(&data, group);
             }
         }
 
         /// Encrypts groups with AES backwards. `address` is that of the first group, a multiple of its size.
         #[target_feature(enable = $features)]
-        pub fn esp32_encrypt(tables: &Esp32Tables, mut address: u32, groups: &mut [Group]) {
-            let Esp32Tables { plain, mixed } = tables;
-            let (mut record, mut mixed_record) = (plain.group(address, GROUP_BITS), mixed.group(address, GROUP_BITS));
-            // each with its words after InvMixColumns
-            let (now, ahead) = (&mut [Chains::empty(); 2], &mut [Chains::empty(); 2]);
-            let (mut now, mut ahead) = (now, ahead);
-            ahead[0].start(rows(plain), &record);
-            ahead[1].start(rows(mixed), &mixed_record);
+        pub fn esp32_encrypt(tables: &Tables, mut address: u32, groups: &mut [Group]) {
+            let mut record = tables.group(address, GROUP_BITS);
+            let (mut now, mut ahead) = (&mut Words::empty(), &mut Words::empty());
+            let mut chains = Chains::start(rows(tables), &record);
+            ahead.start_mixed(&chains);
             for k in 1..7 {
-                step_even_mixed(ahead, k);
-                step_odd_mixed(ahead, k);
+                ahead.even[ZERO + k] = inv_mix_columns(chains.next_even(k));
+                ahead.odd[ZERO + k] = inv_mix_columns(chains.next_odd());
             }
-            ahead[0].step_even(7);
+            // of round key 14, the first to be used and not behind InvMixColumns
+            chains.next_even(7);
+            let mut last = chains.even;
             for group in groups {
                 core::mem::swap(&mut now, &mut ahead);
                 let mut data = gather(group);
-                rounds!(xor, data, round_key(pair(&now[0].even, ZERO + 5), pair(&now[0].even, ZERO + 7)));
-                let (key0, key1) = (table_key(rows(plain), 0, &record), table_key(rows(mixed), 1, &mixed_record));
+                rounds!(xor, data, round_key(pair(&last, 1), pair(&last, 3)));
+                let (key0, mut key1) = (table_key(rows(tables), 0, &record), table_key(rows(tables), 1, &record));
+                for key in &mut key1 {
+                    *key = inv_mix_columns(*key);
+                }
                 address = address.wrapping_add(GROUP as u32);
-                record = plain.advance(&record, address, GROUP_BITS);
-                mixed_record = mixed.advance(&mixed_record, address, GROUP_BITS);
-                ahead[0].start(rows(plain), &record);
-                ahead[1].start(rows(mixed), &mixed_record);
-                let [_, Chains { even, odd }] = &*now;
+                record = tables.advance(&record, address, GROUP_BITS);
+                let mut chains = Chains::start(rows(tables), &record);
+                ahead.start_mixed(&chains);
+                let Words { even, odd } = &*now;
                 let mut even_pairs = [pair(even, ZERO + 6), pair(even, ZERO + 5)];
                 let mut odd_pairs = [pair(odd, ZERO + 6), pair(odd, ZERO + 5)];
-                for k in (1..7).rev() {
+                unrolled!(k in [6 5 4 3 2 1] {
                     let old = pair(odd, ZERO + k - 2);
                     rounds!(dec, data, round_key(old, odd_pairs[0]));
                     odd_pairs = [odd_pairs[1], old];
-                    step_even_mixed(ahead, 7 - k);
+                    ahead.even[ZERO + 7 - k] = inv_mix_columns(chains.next_even(7 - k));
                     let old = pair(even, ZERO + k - 2);
                     rounds!(dec, data, round_key(old, even_pairs[0]));
                     even_pairs = [even_pairs[1], old];
-                    step_odd_mixed(ahead, 7 - k);
-                }
-                ahead[0].step_even(7);
+                    ahead.odd[ZERO + 7 - k] = inv_mix_columns(chains.next_odd());
+                });
+                chains.next_even(7);
+                last = chains.even;
                 rounds!(dec, data, key1);
                 rounds!(dec_last, data, key0);
                 scatter(&data, group);
             }
         }
-
-        /// Word `k` of the even chain, and of its twin behind InvMixColumns.
-        #[inline]
-        #[target_feature(enable = $features)]
-        fn step_even_mixed([plain, mixed]: &mut [Chains; 2], k: usize) {
-            plain.step_even(k);
-            mixed.even[ZERO + k] = inv_mix_columns(plain.even[ZERO + k]);
-        }
-
-        /// Word `k` of the odd chain, and of its twin behind InvMixColumns.
-        #[inline]
-        #[target_feature(enable = $features)]
-        fn step_odd_mixed([plain, mixed]: &mut [Chains; 2], k: usize) {
-            plain.step_odd(k);
-            mixed.odd[ZERO + k] = inv_mix_columns(plain.odd[ZERO + k]);
-        }
     };
 }
-pub(super) use {esp32_kernel, rounds};
+pub(super) use {esp32_kernel, rounds, unrolled};

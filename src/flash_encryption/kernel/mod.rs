@@ -86,7 +86,7 @@ fn has_aes_ni() -> bool {
 }
 
 fn has_avx512() -> bool {
-    has!("avx512f", "avx512bw", "vaes", "vpclmulqdq")
+    has!("avx512f", "avx512bw", "avx512vbmi", "vaes", "vpclmulqdq")
 }
 
 /// To flash or from flash.

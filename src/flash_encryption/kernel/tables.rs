@@ -34,19 +34,18 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// `row_key(address)` is the AES key of a row. `map` is applied to every block: nothing, or InvMixColumns.
-    pub fn new(row_key: impl Fn(u32) -> [u8; 32], map: impl Fn(Block) -> Block) -> Self {
-        let record = |key| chain_starts(key).map(&map);
-        let base = record(row_key(0));
+    /// `row_key(address)` is the AES key of a row.
+    pub fn new(row_key: impl Fn(u32) -> [u8; 32]) -> Self {
+        let base = chain_starts(row_key(0));
         let mut sums = [[[0; 16]; 4]; HIGH_BIT as usize + 2];
         let mut sum = [[0; 16]; 4];
         for (bit, slot) in (0..).zip(&mut sums) {
             *slot = sum;
             if (LOW_BIT..=HIGH_BIT).contains(&bit) {
-                sum = xor(&sum, &xor(&base, &record(row_key(1u32.wrapping_shl(bit)))));
+                sum = xor(&sum, &xor(&base, &chain_starts(row_key(1u32.wrapping_shl(bit)))));
             }
         }
-        let row = |n: usize| record(row_key((n as u32).wrapping_mul(32)));
+        let row = |n: usize| chain_starts(row_key((n as u32).wrapping_mul(32)));
         Self { rows16: Rows::new(row), rows4: Rows::new(row), sums }
     }
 

@@ -25,14 +25,6 @@ pub fn i64_at(block: &Block, n: usize) -> i64 {
     block.as_chunks().0.get(n).map_or(0, |half| i64::from_le_bytes(*half))
 }
 
-/// An ESP32 key for the kernels.
-pub struct Esp32Tables {
-    /// Round keys as they are.
-    pub plain: Tables,
-    /// Round keys behind InvMixColumns, as AES backwards wants them.
-    pub mixed: Tables,
-}
-
 /// An XTS key for the kernels: round keys in the order of use.
 pub struct XtsKeys<const KEYS: usize> {
     /// Of the data, forwards.
@@ -58,16 +50,12 @@ impl<K> For<K> {
 }
 
 /// The ESP32's scheme in bulk.
-pub struct Esp32(For<Esp32Tables>);
+pub struct Esp32(For<Tables>);
 
 impl Esp32 {
     /// `row_key(address)` is the AES key of a row. A path that the machine has not is lowered to one that it has.
     pub fn new(path: Path, row_key: impl Fn(u32) -> [u8; 32]) -> Self {
-        Self(For::new(path, || Esp32Tables {
-            plain: Tables::new(&row_key, |block| block),
-            // SAFETY: `For::new` calls this on machines with AES-NI and AVX only.
-            mixed: Tables::new(&row_key, |block| unsafe { xmm::mixed(block) }),
-        }))
+        Self(For::new(path, || Tables::new(row_key)))
     }
 
     /// Hands what no kernel takes to `rest`. Address and length are multiples of 16.
@@ -75,6 +63,9 @@ impl Esp32 {
         let For { path, key } = &self.0;
         let Some(key) = key else { return rest(address, data) };
         let mut narrow = |address: u32, data: &mut [u8]| {
+            if data.is_empty() {
+                return;
+            }
             let (at, [head, groups, tail]) = cut::<{ xmm::GROUP }>(address, data);
             // SAFETY: a key is there, so the machine has AES-NI and AVX.
             match direction {

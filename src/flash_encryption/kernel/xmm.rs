@@ -1,9 +1,9 @@
 //! 128-bit vectors: AES-NI with AVX. One AES block per instruction.
 
 use super::{
-    esp32::{esp32_kernel, rounds},
+    esp32::{esp32_kernel, rounds, unrolled},
     tables::{Block, Record, Rows, Tables},
-    x86::{Esp32Tables, REVERSE, ROT_SUB_WORD, SUB_WORD, XtsKeys, i32_at, i64_at},
+    x86::{REVERSE, ROT_SUB_WORD, SUB_WORD, XtsKeys, i32_at, i64_at},
     xts::xts_kernel,
 };
 use core::arch::x86_64::*;

@@ -58,11 +58,11 @@ macro_rules! xts_kernel {
             round: impl Fn(V, V) -> V,
             last_round: impl Fn(V, V) -> V,
         ) {
+            let Some(first) = groups.first() else { return };
             let tweak_keys = vectors(tweak_keys);
             // the first group's tweaks and data, and what the second group's tweaks are made of
             let units = unit_tweaks(&tweak_keys, address);
             let (mut tweaks, mut ready) = ([units; 8], [units; 8]);
-            let Some(first) = groups.first() else { return };
             for i in (0..8).rev() {
                 tweaks[i] = tweak(units, tweaks[(i + 1) % 8], i);
                 ready[i] = xor(xor(reverse(load(&first[i])), tweaks[i]), keys[0]);

@@ -1,9 +1,9 @@
 //! 512-bit vectors: AVX-512 with VAES. Four AES blocks per instruction.
 
 use super::{
-    esp32::{esp32_kernel, rounds},
+    esp32::{esp32_kernel, rounds, unrolled},
     tables::{Block, Record, Rows, Tables},
-    x86::{Esp32Tables, REVERSE, ROT_SUB_WORD, SUB_WORD, XtsKeys, i32_at, i64_at},
+    x86::{REVERSE, ROT_SUB_WORD, SUB_WORD, XtsKeys, i32_at, i64_at},
     xts::xts_kernel,
 };
 use core::arch::x86_64::*;
@@ -26,10 +26,29 @@ fn word_block(word: u32) -> Block {
     u128::from(word).to_le_bytes()
 }
 
+/// The blocks of these numbers out of two vectors, each reversed: a row's two blocks lie side by side in flash, and in the
+/// same lane of two vectors here.
+const EVEN: [Block; LANES] = reversed([0, 2, 4, 6]);
+const ODD: [Block; LANES] = reversed([1, 3, 5, 7]);
+/// The way back.
+const LOW: [Block; LANES] = reversed([0, 4, 1, 5]);
+const HIGH: [Block; LANES] = reversed([2, 6, 3, 7]);
+
+/// The byte numbers for it.
+const fn reversed(blocks: [u8; LANES]) -> [Block; LANES] {
+    let mut bytes = [[0; 16]; LANES];
+    let mut n = 0;
+    while n < 64 {
+        bytes[n / 16][n % 16] = 16 * blocks[n / 16] + 15 - n as u8 % 16;
+        n += 1;
+    }
+    bytes
+}
+
 macro_rules! ops {
     ($(fn $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)? $body:block)*) => {$(
         #[inline]
-        #[target_feature(enable = "avx512f,avx512bw,vaes,vpclmulqdq")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,vaes,vpclmulqdq")]
         fn $name($($arg: $type),*) $(-> $out)? $body
     )*};
 }
@@ -63,28 +82,27 @@ ops! {
     fn sub_word(a: V, add: V) -> V { enc_last(shuffle(a, &SUB_WORD), add) }
     fn rot_sub_word(a: V, add: V) -> V { enc_last(shuffle(a, &ROT_SUB_WORD), add) }
 
-    // A row's two blocks lie side by side in flash; here they lie in the same lane of two vectors.
+    fn blocks(a: V, b: V, bytes: &[Block; LANES]) -> V { _mm512_permutex2var_epi8(a, load(bytes), b) }
+
     fn gather(group: &Group) -> [V; 8] {
         let mut data = [zero(); 8];
         for i in 0..4 {
             let (a, b) = (load(&group[2 * i]), load(&group[2 * i + 1]));
-            data[2 * i] = reverse(_mm512_shuffle_i32x4::<0x88>(a, b));
-            data[2 * i + 1] = reverse(_mm512_shuffle_i32x4::<0xDD>(a, b));
+            (data[2 * i], data[2 * i + 1]) = (blocks(a, b, &EVEN), blocks(a, b, &ODD));
         }
         data
     }
     fn scatter(data: &[V; 8], group: &mut Group) {
         for i in 0..4 {
-            let (even, odd) = (reverse(data[2 * i]), reverse(data[2 * i + 1]));
-            let (low, high) = (_mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0), _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4));
-            store(&mut group[2 * i], _mm512_permutex2var_epi64(even, low, odd));
-            store(&mut group[2 * i + 1], _mm512_permutex2var_epi64(even, high, odd));
+            let (even, odd) = (data[2 * i], data[2 * i + 1]);
+            store(&mut group[2 * i], blocks(even, odd, &LOW));
+            store(&mut group[2 * i + 1], blocks(even, odd, &HIGH));
         }
     }
 
     // The tweak of vector `i` of the group, from those of its four units: vector `2 * unit` has the unit's blocks 7, 6, 5,
-    // 4 and the next one 3, 2, 1, 0. Block `n` has the tweak times x^n, which a carry-less multiplication of both halves
-    // makes; what leaves the top comes back as x^7 + x^2 + x + 1.
+    // 4 and the next one 3, 2, 1, 0. Block `n` has the tweak times x^n: both halves shifted up by `n`. What leaves the lower
+    // goes into the upper one; what leaves the upper comes back times x^7 + x^2 + x + 1.
     fn tweak(units: V, _after: V, i: usize) -> V {
         let unit = match i / 2 {
             0 => _mm512_shuffle_i32x4::<0x00>(units, units),
@@ -96,11 +114,10 @@ ops! {
     }
     fn times_power(tweak: V, first: u32) -> V {
         let n = i64::from(first);
-        let power = _mm512_set_epi64(0, 1 << (n - 3), 0, 1 << (n - 2), 0, 1 << (n - 1), 0, 1 << n);
-        let low = _mm512_clmulepi64_epi128::<0x00>(tweak, power);
-        let high = _mm512_clmulepi64_epi128::<0x01>(tweak, power);
-        let back = _mm512_clmulepi64_epi128::<0x01>(high, _mm512_set1_epi64(0x87));
-        _mm512_ternarylogic_epi64::<0x96>(low, _mm512_bslli_epi128::<8>(high), back)
+        let power = _mm512_set_epi64(n - 3, n - 3, n - 2, n - 2, n - 1, n - 1, n, n);
+        let out = _mm512_srlv_epi64(tweak, _mm512_sub_epi64(_mm512_set1_epi64(64), power));
+        let back = _mm512_clmulepi64_epi128::<0x01>(out, _mm512_set1_epi64(0x87));
+        _mm512_ternarylogic_epi64::<0x96>(_mm512_sllv_epi64(tweak, power), _mm512_bslli_epi128::<8>(out), back)
     }
     fn unit_numbers(address: u32) -> V {
         let at = |n: u32| i64::from(address.wrapping_add(128 * n));
@@ -108,5 +125,5 @@ ops! {
     }
 }
 
-esp32_kernel!("avx512f,avx512bw,vaes,vpclmulqdq");
-xts_kernel!("avx512f,avx512bw,vaes,vpclmulqdq");
+esp32_kernel!("avx512f,avx512bw,avx512vbmi,vaes,vpclmulqdq");
+xts_kernel!("avx512f,avx512bw,avx512vbmi,vaes,vpclmulqdq");
