@@ -166,9 +166,9 @@ proptest! {
     }
 
     /// A changed byte of IV or ciphertext comes out as other plaintext, and the image or its signature is then refused. (Behind
-    /// the signature block, the sector's padding proves nothing and starts nothing.)
+    /// the block's CRC, and behind the block, padding proves nothing and starts nothing.)
     #[test]
-    fn no_changed_byte_gets_past_the_signature(offset in 16..HEADER_SIZE + 8192 + 1216, xor in 1..=u8::MAX) {
+    fn no_changed_byte_gets_past_the_signature(offset in 16..HEADER_SIZE + 8192 + 1200, xor in 1..=u8::MAX) {
         let mut envelope = seal(&SIGNED.image, &key(), [9; 16]).unwrap();
         envelope[offset] ^= xor;
         prop_assert!(update(&envelope, &SIGNED.policy).is_err());
