@@ -23,11 +23,12 @@ const SECURITY: [(&str, &str); 4] = [("plain", "--"), ("fe", "FE"), ("sb", "SB")
 const UPDATERS: [&str; 2] = ["ESP-IDF's updater", "dryburn's updater"];
 
 /// What the updaters say when they refuse before all of the update has arrived.
-const ON_THE_WAY_IN: [&str; 6] = [
+const ON_THE_WAY_IN: [&str; 7] = [
     "esp_ota_write failed",
     "Decrypt callback failed",
     "refused: the image begins with",
     "refused: the 384 bytes at offset 0x4 do not decrypt",
+    "refused: no AES-CBC envelope",
     "does not fit the slot",
     "refused: data up to offset",
 ];

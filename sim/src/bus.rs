@@ -41,7 +41,27 @@ impl EncryptionUnit {
 
     /// The CPU's view of `flash`.
     pub fn view<'a>(&'a self, flash: &'a Flash) -> CpuView<'a> {
-        CpuView { flash, cipher: self.cipher.as_ref(), line: RefCell::default() }
+        CpuView { flash, unit: self, line: RefCell::default() }
+    }
+
+    /// Reads `buf.len()` bytes at `address` as the CPU sees them. `line` holds what was decrypted before; who changes flash
+    /// empties it.
+    ///
+    /// # Errors
+    /// Beyond the end of flash.
+    pub(crate) fn read(&self, flash: &Flash, line: &mut Line, address: u32, buf: &mut [u8]) -> Result<(), FlashError> {
+        let Some(cipher) = &self.cipher else { return flash.read(address, buf) };
+        flash.check_range(address, buf.len() as u64)?;
+        let much = buf.len() >= MUCH;
+        let (mut at, mut rest) = (address, buf);
+        while !rest.is_empty() {
+            let offset = at as usize % LINE;
+            let (part, next) = rest.split_at_mut(rest.len().min(LINE - offset));
+            line.fill(flash, cipher, at, part, much)?;
+            at += part.len() as u32;
+            rest = next;
+        }
+        Ok(())
     }
 
     /// Programs `data` as `bootloader_flash_write(…, write_encrypted = true)` does: encrypted when the unit is on.
@@ -68,13 +88,13 @@ impl EncryptionUnit {
 /// Flash as the CPU reads it.
 pub struct CpuView<'a> {
     flash: &'a Flash,
-    cipher: Option<&'a FlashCipher>,
+    unit: &'a EncryptionUnit,
     line: RefCell<Line>,
 }
 
 /// The part of flash that was decrypted last: its address and bytes; no bytes when there is none.
 #[derive(Default)]
-struct Line {
+pub(crate) struct Line {
     address: u32,
     bytes: Vec<u8>,
 }
@@ -85,50 +105,52 @@ impl CpuView<'_> {
     /// # Errors
     /// Beyond the end of flash.
     pub fn fill(&self, address: u32, buf: &mut [u8]) -> Result<(), FlashError> {
-        let Some(cipher) = self.cipher else { return self.flash.read(address, buf) };
-        self.flash.check_range(address, buf.len() as u64)?;
-        let much = buf.len() >= MUCH;
-        let (mut at, mut rest) = (address, buf);
-        while !rest.is_empty() {
-            let offset = at as usize % LINE;
-            let (part, next) = rest.split_at_mut(rest.len().min(LINE - offset));
-            self.fill_in_line(cipher, at, part, much)?;
-            at += part.len() as u32;
-            rest = next;
-        }
-        Ok(())
+        self.unit.read(self.flash, &mut self.line.borrow_mut(), address, buf)
+    }
+}
+
+impl Line {
+    /// Forgets what was decrypted: flash is about to change.
+    pub(crate) fn empty(&mut self) {
+        self.bytes.clear();
     }
 
     /// Fills `part`, which lies in one line: from the line if it is there or `much` is read, else block by block.
-    fn fill_in_line(&self, cipher: &FlashCipher, at: u32, part: &mut [u8], much: bool) -> Result<(), FlashError> {
+    fn fill(
+        &mut self,
+        flash: &Flash,
+        cipher: &FlashCipher,
+        at: u32,
+        part: &mut [u8],
+        much: bool,
+    ) -> Result<(), FlashError> {
         let offset = at as usize % LINE;
         let address = at - offset as u32;
-        let mut line = self.line.borrow_mut();
-        let there = line.address == address && !line.bytes.is_empty();
+        let there = self.address == address && !self.bytes.is_empty();
         if !there && much {
-            let mut bytes = std::mem::take(&mut line.bytes);
+            let mut bytes = std::mem::take(&mut self.bytes);
             bytes.resize(LINE, 0);
-            self.decrypted(cipher, address, &mut bytes)?;
-            *line = Line { address, bytes };
+            decrypted(flash, cipher, address, &mut bytes)?;
+            *self = Self { address, bytes };
         }
         if there || much {
-            part.copy_from_slice(&line.bytes[offset..offset + part.len()]);
+            part.copy_from_slice(&self.bytes[offset..offset + part.len()]);
             return Ok(());
         }
         let mut blocks = [0; MUCH + 2 * PIECE];
         let into = offset % PIECE;
         let blocks = &mut blocks[..(into + part.len()).next_multiple_of(PIECE)];
-        self.decrypted(cipher, at - into as u32, blocks)?;
+        decrypted(flash, cipher, at - into as u32, blocks)?;
         part.copy_from_slice(&blocks[into..into + part.len()]);
         Ok(())
     }
+}
 
-    /// Reads whole blocks.
-    fn decrypted(&self, cipher: &FlashCipher, address: u32, blocks: &mut [u8]) -> Result<(), FlashError> {
-        self.flash.read(address, blocks)?;
-        let length = blocks.len() as u64;
-        cipher.decrypt(address, blocks).map_err(|_| FlashError::NotAligned { address, length, size: PIECE as u32 })
-    }
+/// Reads whole blocks.
+fn decrypted(flash: &Flash, cipher: &FlashCipher, address: u32, blocks: &mut [u8]) -> Result<(), FlashError> {
+    flash.read(address, blocks)?;
+    let length = blocks.len() as u64;
+    cipher.decrypt(address, blocks).map_err(|_| FlashError::NotAligned { address, length, size: PIECE as u32 })
 }
 
 impl ErrorType for CpuView<'_> {

@@ -195,26 +195,25 @@ impl Body {
         if input.len() as u64 > self.ciphertext_left {
             return Err(EnvelopeError::Trailing { expected: self.total() });
         }
-        let (mut rest, mut made) = (input, 0_usize);
         // a block is completed only where its plaintext has room
-        for room in output.chunks_exact_mut(BLOCK) {
-            let wanted = BLOCK.saturating_sub(self.filled);
-            let (head, tail) = rest.split_at(wanted.min(rest.len()));
-            self.pending.iter_mut().skip(self.filled).zip(head).for_each(|(to, from)| *to = *from);
-            self.filled = self.filled.saturating_add(head.len());
-            rest = tail;
-            if self.filled < BLOCK {
-                break;
-            }
+        let room = output.len() / BLOCK;
+        let whole = (self.filled.saturating_add(input.len()) / BLOCK).min(room);
+        let length = whole.saturating_mul(BLOCK);
+        let (now, rest) = input.split_at_checked(length.saturating_sub(self.filled)).unwrap_or_default();
+        if let Some(output) = output.get_mut(..length).filter(|_| whole > 0) {
+            output.iter_mut().zip(self.pending).take(self.filled).for_each(|(to, from)| *to = from);
+            output.iter_mut().skip(self.filled).zip(now).for_each(|(to, from)| *to = *from);
+            self.cipher.decrypt_blocks(Block::<Aes256>::slice_as_chunks_mut(output).0);
             self.filled = 0;
-            let mut block: Block<Aes256> = self.pending.into();
-            self.cipher.decrypt_block(&mut block);
-            room.copy_from_slice(&block);
-            let count = (self.left as usize).min(BLOCK);
-            self.left = self.left.saturating_sub(count as u32);
-            made = made.saturating_add(count);
         }
-        let used = input.len().saturating_sub(rest.len());
+        let mut used = now.len();
+        if whole < room {
+            self.pending.iter_mut().skip(self.filled).zip(rest).for_each(|(to, from)| *to = *from);
+            self.filled = self.filled.saturating_add(rest.len());
+            used = input.len();
+        }
+        let made = (self.left as usize).min(length);
+        self.left = self.left.saturating_sub(made as u32);
         self.ciphertext_left = self.ciphertext_left.saturating_sub(used as u64);
         Ok((used, made))
     }

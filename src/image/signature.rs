@@ -126,6 +126,8 @@ fn check_v1<F: ReadNorFlash>(
     Ok(verdict.is_ok())
 }
 
+/// Holds one block at a time, as the sector is more than a small device's stack should have to give.
+#[inline(never)]
 fn check_v2<F: ReadNorFlash>(
     flash: &mut F,
     at: u32,
@@ -134,12 +136,11 @@ fn check_v2<F: ReadNorFlash>(
     target: &Target,
     observer: &mut dyn FnMut(Event),
 ) -> Result<bool, Refusal> {
-    let mut sector = [0; v2::SECTOR];
-    flash.read(at, &mut sector).map_err(|_| Refusal::ReadFailed { address: at })?;
+    let mut block = [0; v2::BLOCK];
     let mut tell = |event| observer(Event::Signature(event));
     if !policy.enforced {
         tell(SignatureEvent::NotEnforced);
-        let key = SignatureBlock::at(&sector, 0).and_then(SignatureBlock::key_digest);
+        let key = load(flash, at, 0, &mut block)?.key_digest();
         let same = key.is_some_and(|key| policy.trusted.iter().flatten().any(|trusted| trusted.is_of(&key)));
         if !target.idf.since(4, 3) && !same {
             tell(SignatureEvent::DigestDiffers);
@@ -147,19 +148,42 @@ fn check_v2<F: ReadNorFlash>(
     }
     let scheme = policy.scheme;
     tell(SignatureEvent::Verifying { scheme });
-    let blocks = usize::from(target.chip.spec().signature_blocks);
-    let of_scheme = |index| SignatureBlock::at(&sector, index).is_some_and(|block| block.version() == version(scheme));
+    let blocks = target.chip.spec().signature_blocks;
     // the ESP32 has one scheme and leaves all to the ROM
-    if target.idf.since(5, 4) && target.chip != Chip::Esp32 && !(0..blocks).any(of_scheme) {
-        tell(SignatureEvent::NoBlockOfScheme { scheme });
-        return Ok(false);
+    if target.idf.since(5, 4) && target.chip != Chip::Esp32 {
+        let mut found = false;
+        for index in 0..blocks {
+            found |= load(flash, at, index, &mut block)?.version() == version(scheme);
+        }
+        if !found {
+            tell(SignatureEvent::NoBlockOfScheme { scheme });
+            return Ok(false);
+        }
     }
     let trusted = |key: &[u8; 32]| !policy.enforced || policy.trusted.iter().flatten().any(|t| t.is_of(key));
-    let verdict = v2::verify_where(&sector, digest, &trusted, &[scheme], blocks, &mut |index, error| {
-        tell(SignatureEvent::Block { index: index.min(255) as u8, error });
-    });
-    tell(if verdict.is_ok() { SignatureEvent::Verified } else { SignatureEvent::Failed });
-    Ok(verdict.is_ok())
+    for index in 0..blocks {
+        match v2::check(load(flash, at, index, &mut block)?, digest, &trusted, &[scheme]) {
+            Ok(()) => {
+                tell(SignatureEvent::Verified);
+                return Ok(true);
+            }
+            Err(error) => tell(SignatureEvent::Block { index, error }),
+        }
+    }
+    tell(SignatureEvent::Failed);
+    Ok(false)
+}
+
+/// Reads block `index` of the signature sector at `at`.
+fn load<'a, F: ReadNorFlash>(
+    flash: &mut F,
+    at: u32,
+    index: u8,
+    block: &'a mut [u8; v2::BLOCK],
+) -> Result<SignatureBlock<'a>, Refusal> {
+    let address = at.saturating_add(u32::from(index).saturating_mul(v2::BLOCK as u32));
+    flash.read(address, block).map_err(|_| Refusal::ReadFailed { address })?;
+    Ok(SignatureBlock(block))
 }
 
 /// The version byte of a scheme's signature blocks.

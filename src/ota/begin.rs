@@ -3,12 +3,11 @@
 use super::{
     Erase, Progress, Scattered, Update, Updater, choice,
     error::{BeginError, FlashOp, ResumeError},
-    medium::{Medium, View, tried},
+    medium::{Medium, tried},
     sink::Sink,
     source::{Direct, Way},
 };
 use crate::{SECTOR, boot::Slot, flash_encryption::PIECE, image::Region};
-use embedded_storage::nor_flash::ReadNorFlash;
 
 /// Bytes that a resumed update reads at a time.
 const CHUNK: usize = 256;
@@ -116,10 +115,5 @@ impl<M: Medium> Updater<M> {
             return Err(BeginError::NotEncrypted);
         }
         Ok(region)
-    }
-
-    /// The flash as the CPU reads it.
-    pub(super) fn view<'a>(&'a mut self, held_back: Option<(u32, &'a [u8; PIECE])>) -> impl ReadNorFlash + 'a {
-        View { medium: &mut self.medium, held_back }
     }
 }

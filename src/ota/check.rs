@@ -1,9 +1,9 @@
 //! Verification of a complete update, and the proof that comes out of it.
 
 use super::{
-    CheckError, Proof, Updater, choice,
+    CheckError, Policy, Proof, Updater, choice,
     error::{FinishError, FlashOp, OtadataError, WriteError},
-    medium::{Medium, tried},
+    medium::{Medium, View, tried},
     sink::Sink,
 };
 use crate::{
@@ -146,12 +146,12 @@ impl<M: Medium> Updater<M> {
         held_back: Option<(u32, &[u8; PIECE])>,
         observer: &mut dyn FnMut(image::Event),
     ) -> Result<Verified, FinishError<M::Error, S>> {
-        let Self { policy, .. } = self;
-        let (target, signature, burned) = (policy.target, policy.signature, policy.boot.anti_rollback);
-        let rules = Rules { target: &target, kind: Kind::App, purpose: Purpose::Verify, signature: signature.as_ref() };
-        let mut view = self.view(held_back);
+        let Self { policy, medium, .. } = self;
+        let Policy { target, signature, boot } = policy;
+        let rules = Rules { target, kind: Kind::App, purpose: Purpose::Verify, signature: signature.as_ref() };
+        let mut view = View { medium, held_back };
         let verified = image::verify(&mut view, region, &rules, observer).map_err(FinishError::Image)?;
-        if let Some(burned) = burned {
+        if let Some(burned) = boot.anti_rollback {
             let app = secure_version(&mut view, region).map_err(|found| FinishError::NoDescriptor { found })?;
             if !boot::secure_version_allows(app, burned) {
                 return Err(FinishError::SecureVersion { app, burned });
@@ -166,7 +166,9 @@ impl<M: Medium> Updater<M> {
     }
 }
 
-/// The anti-rollback version of the app in `region`, or the word that lies where its descriptor should begin.
+/// The anti-rollback version of the app in `region`, or the word that lies where its descriptor should begin. A call of its own, so
+/// that its buffer does not take stack while the image is verified.
+#[inline(never)]
 pub(super) fn secure_version(flash: &mut impl ReadNorFlash, region: Region) -> Result<u32, u32> {
     let mut raw = [0; APP_DESCRIPTOR_SIZE];
     let at = region.offset.saturating_add(DESCRIPTOR_OFFSET);

@@ -301,10 +301,9 @@ impl<M: Medium> ReadNorFlash for View<'_, M> {
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
         self.medium.read(offset, bytes).map_err(|_| NorFlashErrorKind::Other)?;
         if let Some((at, piece)) = self.held_back {
-            for (byte, address) in bytes.iter_mut().zip(offset..) {
-                let held = address.checked_sub(at).and_then(|i| piece.get(i as usize));
-                *byte = *held.unwrap_or(byte);
-            }
+            let read = bytes.iter_mut().skip(at.saturating_sub(offset) as usize);
+            let held = piece.iter().skip(offset.saturating_sub(at) as usize);
+            read.zip(held).for_each(|(byte, held)| *byte = *held);
         }
         Ok(())
     }

@@ -14,6 +14,18 @@
 //! | 16 | 16 | the first bytes of the image, which are held back |
 //! | 32 | 4 | CRC-32 (IEEE) of the bytes written |
 //! | 36 | 4 | CRC-32 (IEEE) of the record's first 36 bytes |
+//!
+//! # Where to keep it
+//! Anywhere that survives a reset and is not the slot: a blob in NVS, or a data partition of its own, as a log of records in
+//! one sector (a record that was torn by a power failure is [`BadProgress`]: the one before it counts). [`Update::medium`] gives the
+//! flash driver back meanwhile. A record every few sectors will do: what came since is sent once more. RTC memory survives a reset,
+//! but no power failure. It holds no secret but the image's first 16 bytes, most of its header.
+//!
+//! Beside it belongs what tells the file on the server from another: ETag, or size and date. When the update is over, or was
+//! refused, the record must go: else a file that cannot be installed is gone on with for ever. Envelopes have no such record: what
+//! opens them would have to be kept, with its key.
+//!
+//! [`Update::medium`]: super::Update::medium
 
 use crate::{bytes, flash_encryption::PIECE};
 
@@ -23,8 +35,9 @@ const MAGIC: [u8; 4] = *b"DBU1";
 const RAW: u8 = 1 << 0;
 const SIZED: u8 = 1 << 1;
 
-/// How far an update got. Store [`to_bytes`](Self::to_bytes) where it survives a reset, every so often; beside it, whatever
-/// tells the file on the server from another of the same name.
+/// How far an update got. Store [`to_bytes`](Self::to_bytes) every so often where it survives a reset, an NVS blob or a data
+/// partition, and beside it whatever tells the file on the server from another of the same name; forget it when the update is over or
+/// refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub(super) slot: u8,

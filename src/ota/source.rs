@@ -1,6 +1,7 @@
 //! The three ways in: what is done to the bytes that arrive before they are programmed.
 
 use super::error::WriteError;
+use crate::envelope::MIN_OUTPUT;
 use core::convert::Infallible;
 use core::fmt::Debug;
 
@@ -15,12 +16,13 @@ pub trait Way: sealed::Sealed {
     /// Why the way refuses what arrives.
     type Error: Debug;
 
-    /// Takes `input` and hands what is to be programmed to `put`, in order.
+    /// Takes `input` and hands what is to be programmed to `put`, in order; `written` bytes were handed on before.
     ///
     /// # Errors
     /// What `put` reports, or that the input is refused.
     fn feed<E>(
         &mut self,
+        written: u32,
         input: &[u8],
         put: impl FnMut(&[u8]) -> Result<(), WriteError<E, Self::Error>>,
     ) -> Result<(), WriteError<E, Self::Error>>;
@@ -65,6 +67,7 @@ impl Way for PlainImage {
 
     fn feed<E>(
         &mut self,
+        _: u32,
         input: &[u8],
         mut put: impl FnMut(&[u8]) -> Result<(), WriteError<E, Infallible>>,
     ) -> Result<(), WriteError<E, Infallible>> {
@@ -82,6 +85,7 @@ impl Way for Ciphertext {
 
     fn feed<E>(
         &mut self,
+        _: u32,
         input: &[u8],
         mut put: impl FnMut(&[u8]) -> Result<(), WriteError<E, Infallible>>,
     ) -> Result<(), WriteError<E, Infallible>> {
@@ -98,7 +102,8 @@ pub trait Opener {
     /// Why an envelope is refused.
     type Error: Debug;
 
-    /// Uses up some of `input` and writes plaintext to the front of `output`.
+    /// Uses up some of `input` and writes plaintext to the front of `output`, which has at least
+    /// [`MIN_OUTPUT`](crate::envelope::MIN_OUTPUT) bytes.
     ///
     /// # Errors
     /// The envelope is refused. No call but a drop may follow.
@@ -125,8 +130,8 @@ pub struct Opened {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Envelope<O>(pub O);
 
-/// Plaintext is handed on in pieces of this size, in bytes.
-const OPENED: usize = 256;
+/// Plaintext is handed on in pieces of at most this size, in bytes.
+const OPENED: usize = crate::PAGE as usize;
 
 impl<O> sealed::Sealed for Envelope<O> {}
 
@@ -136,13 +141,18 @@ impl<O: Opener> Way for Envelope<O> {
 
     fn feed<E>(
         &mut self,
+        mut written: u32,
         input: &[u8],
         mut put: impl FnMut(&[u8]) -> Result<(), WriteError<E, O::Error>>,
     ) -> Result<(), WriteError<E, O::Error>> {
         let mut rest = input;
         let mut plain = [0; OPENED];
         loop {
-            let Opened { consumed, produced } = self.0.open(rest, &mut plain).map_err(WriteError::Source)?;
+            // up to the end of a page, whatever length the envelope's header has: less to program, and to encrypt, in parts
+            let page = OPENED.saturating_sub(written as usize % OPENED).max(MIN_OUTPUT);
+            let room = plain.get_mut(..page).unwrap_or(&mut []);
+            let Opened { consumed, produced } = self.0.open(rest, room).map_err(WriteError::Source)?;
+            written = written.saturating_add(produced as u32);
             rest = rest.get(consumed..).unwrap_or(&[]);
             put(plain.get(..produced).unwrap_or(&[]))?;
             if produced == 0 && (consumed == 0 || rest.is_empty()) {

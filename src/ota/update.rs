@@ -27,7 +27,7 @@ impl<'u, M: Medium, W: Way> Update<'u, M, W> {
         if sink.failed {
             return Err(WriteError::Failed);
         }
-        let result = way.feed(bytes, |plain| sink.take(&mut updater.medium, plain));
+        let result = way.feed(sink.written(), bytes, |plain| sink.take(&mut updater.medium, plain));
         sink.failed |= result.is_err();
         result
     }
@@ -35,6 +35,12 @@ impl<'u, M: Medium, W: Way> Update<'u, M, W> {
     /// Bytes of the image that have arrived; of an envelope, those that came out of it.
     pub fn written(&self) -> u32 {
         self.sink.written()
+    }
+
+    /// The flash driver, for what else the app has to write meanwhile: the record of its [`progress`](Self::progress), in a
+    /// partition of its own. What is done to the slot shows when the update is verified; otadata is not looked at again.
+    pub fn medium(&mut self) -> &mut M {
+        &mut self.updater.medium
     }
 
     /// The update is complete: verifies it as the bootloader will.

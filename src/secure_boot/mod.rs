@@ -13,6 +13,7 @@
 
 mod digest;
 mod ecdsa;
+mod montgomery;
 mod rsa_pss;
 #[cfg(feature = "sign")]
 pub mod sign;

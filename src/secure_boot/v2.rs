@@ -123,11 +123,6 @@ impl<'a> SignatureBlock<'a> {
         self.0.get(offset).copied().unwrap_or(0)
     }
 
-    /// The pairs of numbers (X, Y) at `point` and (r, s) at `signature`, `N` bytes each, now big-endian.
-    fn pair<const N: usize>(self, point: usize, signature: usize) -> Option<([u8; N], [u8; N])> {
-        Some((ecdsa::swap(self.field(point)?), ecdsa::swap(self.field(signature)?)))
-    }
-
     fn field<const N: usize>(self, offset: usize) -> Option<&'a [u8; N]> {
         self.0.get(offset..)?.first_chunk()
     }
@@ -233,7 +228,7 @@ pub fn verify_where(
 }
 
 /// Every check of one block, in the ROM's order.
-fn check(
+pub(crate) fn check(
     block: SignatureBlock<'_>,
     image_digest: &[u8],
     is_trusted: &dyn Fn(&[u8; 32]) -> bool,
@@ -289,8 +284,8 @@ pub fn verify_signature(block: SignatureBlock<'_>, digest: &[u8]) -> bool {
     let verified = match scheme {
         SecureBootScheme::V2Rsa3072 => digest.try_into().ok().and_then(|digest| rsa(block, digest)),
         SecureBootScheme::V2EcdsaP192 => p192(block, digest),
-        SecureBootScheme::V2EcdsaP256 => block.pair(37, 101).map(|(key, s)| ecdsa::verify_p256(&key, &s, digest)),
-        SecureBootScheme::V2EcdsaP384 => block.pair(53, 149).map(|(key, s)| ecdsa::verify_p384(&key, &s, digest)),
+        SecureBootScheme::V2EcdsaP256 => ecdsa(block, 37, 101, ecdsa::verify_p256, digest),
+        SecureBootScheme::V2EcdsaP384 => ecdsa(block, 53, 149, ecdsa::verify_p384, digest),
         SecureBootScheme::V1 => None,
     };
     verified.unwrap_or(false)
@@ -298,12 +293,25 @@ pub fn verify_signature(block: SignatureBlock<'_>, digest: &[u8]) -> bool {
 
 #[cfg(feature = "p192")]
 fn p192(block: SignatureBlock<'_>, digest: &[u8]) -> Option<bool> {
-    block.pair(37, 101).map(|(key, signature)| ecdsa::verify_p192(&key, &signature, digest))
+    ecdsa(block, 37, 101, ecdsa::verify_p192, digest)
 }
 
 #[cfg(not(feature = "p192"))]
 fn p192(_: SignatureBlock<'_>, _: &[u8]) -> Option<bool> {
     None
+}
+
+/// Calls `verify` with the public key (X, Y) at `point` and the signature (r, s) at `signature`, `N` bytes each. A call of its
+/// own, so that one curve's numbers take stack and not those of all.
+#[inline(never)]
+fn ecdsa<const N: usize>(
+    block: SignatureBlock<'_>,
+    point: usize,
+    signature: usize,
+    verify: fn(&[u8; N], &[u8; N], &[u8]) -> bool,
+    digest: &[u8],
+) -> Option<bool> {
+    Some(verify(&ecdsa::swap(block.field(point)?), &ecdsa::swap(block.field(signature)?), digest))
 }
 
 fn rsa(block: SignatureBlock<'_>, digest: &[u8; 32]) -> Option<bool> {

@@ -60,7 +60,7 @@ impl Kind {
             efuses.burn_field(security::crypt_count_name(self.chip), 1).unwrap();
         }
         if self.signed {
-            let digest = key("a").public().unwrap().digest();
+            let digest = key("rsa3072_a").public().unwrap().digest();
             let words: Vec<u32> = digest.chunks(4).map(|w| u32::from_le_bytes(w.try_into().unwrap())).collect();
             efuses.burn(security::key_block_number(self.chip, 1), &words);
             efuses.burn_field("KEY_PURPOSE_1", 9).unwrap();
@@ -111,8 +111,9 @@ impl Kind {
     }
 }
 
-fn key(name: &'static str) -> SigningKey {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/vectors/keys/rsa3072_{name}.pem"));
+/// A key of the vectors.
+pub fn key(name: &str) -> SigningKey {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/vectors/keys/{name}.pem"));
     SigningKey::from_pem(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -128,9 +129,9 @@ pub fn sign(image: &[u8], name: &'static str) -> Vec<u8> {
     signed.resize(signed.len().next_multiple_of(SECTOR as usize), 0xFF);
     let digest: [u8; 32] = Sha256::digest(&signed).into();
     let mut blocks = BLOCKS.lock().unwrap();
-    let block = blocks
-        .entry((name, digest))
-        .or_insert_with(|| key(name).sign_v2(&digest, &mut ChaCha20Rng::seed_from_u64(1)).unwrap().to_vec());
+    let block = blocks.entry((name, digest)).or_insert_with(|| {
+        key(&format!("rsa3072_{name}")).sign_v2(&digest, &mut ChaCha20Rng::seed_from_u64(1)).unwrap().to_vec()
+    });
     signed.extend(&*block);
     signed.resize(signed.len().next_multiple_of(SECTOR as usize), 0xFF);
     signed

@@ -5,7 +5,7 @@
 
 use crate::{
     bootloader::{Build, app_signature},
-    bus::EncryptionUnit,
+    bus::{EncryptionUnit, Line},
     device::{Device, PowerCycle},
     event::Outcome,
     flash::{Flash, FlashError},
@@ -21,10 +21,16 @@ use dryburn::{
 
 /// Flash behind an encryption unit that is on.
 pub struct UnitFlash<'a> {
-    /// The flash chip.
-    pub flash: &'a mut Flash,
-    /// The unit.
-    pub unit: EncryptionUnit,
+    flash: &'a mut Flash,
+    unit: EncryptionUnit,
+    line: Line,
+}
+
+impl<'a> UnitFlash<'a> {
+    /// Its driver.
+    pub fn new(flash: &'a mut Flash, unit: EncryptionUnit) -> Self {
+        Self { flash, unit, line: Line::default() }
+    }
 }
 
 impl EncryptedFlash for UnitFlash<'_> {
@@ -34,18 +40,21 @@ impl EncryptedFlash for UnitFlash<'_> {
         self.flash.size()
     }
     fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
-        self.unit.view(self.flash).fill(address, bytes)
+        self.unit.read(self.flash, &mut self.line, address, bytes)
     }
     fn read_raw(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
         Flash::read(self.flash, address, bytes)
     }
     fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        self.line.empty();
         self.unit.program(self.flash, address, bytes)
     }
     fn program_raw(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        self.line.empty();
         self.flash.program(address, bytes)
     }
     fn erase_sector(&mut self, address: u32) -> Result<(), FlashError> {
+        self.line.empty();
         self.flash.erase_sector(address)
     }
 }
@@ -87,6 +96,11 @@ impl<'a> App<'a> {
         self.running
     }
 
+    /// The board that it runs on.
+    pub fn device(&self) -> &Device {
+        self.device
+    }
+
     /// Its updater.
     ///
     /// # Errors
@@ -97,7 +111,7 @@ impl<'a> App<'a> {
         let unit = EncryptionUnit::at_reset(&self.device.efuses);
         let flash = &mut self.device.flash;
         let flash = if unit.is_on() {
-            Either::Encrypted(Encrypted(UnitFlash { flash, unit }))
+            Either::Encrypted(Encrypted(UnitFlash::new(flash, unit)))
         } else {
             Either::Plain(Plain(flash))
         };

@@ -24,8 +24,8 @@ pub struct Build {
     pub flash_size: u32,
 }
 
-/// Longest bootloader that is searched for a version text.
-const SEARCHED: usize = 64 * 1024;
+/// A bootloader is searched for a version text up to here: the first address that an app, which has one too, can have.
+const SEARCHED: u32 = 64 * 1024;
 
 impl Build {
     /// Finds out about the bootloader at `offset`. `told` is the ESP-IDF version that the user states; else the
@@ -67,7 +67,7 @@ fn descriptor(view: &CpuView<'_>, offset: u32) -> Option<BootloaderDescriptor> {
 
 /// Bootloaders before 5.2 carry their version only as a text that they print: `v4.2-dev-130-g6f359df58f`.
 fn version_text(view: &CpuView<'_>, offset: u32) -> Option<String> {
-    let mut raw = vec![0; SEARCHED];
+    let mut raw = vec![0; SEARCHED.saturating_sub(offset) as usize];
     view.fill(offset, &mut raw).ok()?;
     raw.split(|b| *b == 0).find_map(|text| {
         let text = std::str::from_utf8(text).ok()?;

@@ -4,6 +4,7 @@ use crate::{
     SecureBootScheme,
     secure_boot::{
         ecdsa,
+        montgomery::m_prime,
         v2::{BLOCK, MAGIC, SignatureBlock, digest_len},
     },
 };
@@ -30,18 +31,8 @@ pub(super) fn rsa(n: &U3072, e: u32) -> Option<[u8; BLOCK]> {
     // crypto-bigint's Montgomery R is 2^3072, and its square is the block's R.
     let r = FixedMontyParams::new_vartime(odd).r2().to_le_bytes();
     put(&mut block, 424, r.as_ref());
-    put(&mut block, 808, &m_prime(u32::from_le_bytes(*n_le.first_chunk()?)).to_le_bytes());
+    put(&mut block, 808, &m_prime(n_le.as_array()?).to_le_bytes());
     Some(block)
-}
-
-/// -(n^-1) mod 2^32 for the lowest word of an odd n, by Newton's iteration: each step doubles the correct bits, and an
-/// odd number is its own inverse mod 8.
-fn m_prime(n: u32) -> u32 {
-    let mut inverse = n;
-    for _ in 0..4 {
-        inverse = inverse.wrapping_mul(2u32.wrapping_sub(n.wrapping_mul(inverse)));
-    }
-    inverse.wrapping_neg()
 }
 
 /// A block with scheme, curve and public point (X, Y, big-endian) filled in, nothing else.

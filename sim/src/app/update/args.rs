@@ -31,7 +31,8 @@ pub struct Args {
     /// The connection is lost at this byte of the file, once; several drops strike one after the other
     #[arg(long, value_parser = size)]
     pub drop_at: Vec<u64>,
-    /// Go on where a lost connection left off (esp_https_ota: ota_resumption)
+    /// Go on where a lost connection left off (esp_https_ota: ota_resumption); dryburn's updater does so by itself, and with
+    /// this also after a reset, from what it wrote to a data partition `progress`
     #[arg(long)]
     pub resume: bool,
     /// Fetch in windows of this many bytes (esp_https_ota: partial_http_download)

@@ -7,6 +7,7 @@
 //! | `key` | the key that opens envelopes |
 //! | `esp_idf` | an app on ESP-IDF: `native` (as `native_ota_example`), `https` (as `advanced_https_ota`) |
 //! | `own` | an app on the core's updater |
+//! | `stored` | where that app keeps how far it got, over a reset |
 //!
 //! The board is left with the new slot chosen, or as it was; a reset is another command.
 
@@ -14,6 +15,7 @@ mod args;
 mod esp_idf;
 mod key;
 mod own;
+mod stored;
 mod transport;
 
 pub use args::Args;

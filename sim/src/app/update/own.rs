@@ -4,6 +4,7 @@ use super::{
     Args, Installed,
     args::As,
     key::Key,
+    stored::Stored,
     transport::{Cut, Transport},
 };
 use crate::{
@@ -22,7 +23,7 @@ use dryburn::{
     IdfVersion,
     boot::Slot,
     efuse::security,
-    ota::{Ciphertext, Envelope, Erase, FinishError, PlainImage, Updater, Way, WriteError},
+    ota::{Ciphertext, Direct, Envelope, Erase, FinishError, PlainImage, Update, Updater, Way, WriteError},
 };
 use std::fmt::{Debug, Display};
 
@@ -68,20 +69,117 @@ fn install(
     key: Option<Key>,
     log: &mut Log,
 ) -> Result<(), String> {
+    let mut stored = None;
+    if args.resume && args.way == As::Envelope {
+        log.say(Level::Warning, "an envelope is opened from its first byte on: after a reset it starts anew");
+    } else if args.resume {
+        stored = Stored::find(app.device()).map_err(|e| e.to_string())?;
+        if stored.is_none() {
+            log.say(Level::Warning, "no data partition `progress`: after a reset the update starts anew");
+        }
+    }
     let mut updater = app.updater().map_err(|e| e.to_string())?;
     let running = updater.running();
     let slot = updater.next_slot().ok_or("the partition table has no slot but the running one")?;
     log.say(Level::Info, format!("running {}, the update goes to ota_{slot}", label(running)));
-    connect(transport, log)?;
     match (args.way, key) {
-        (As::Plain, _) => receive(&mut updater, slot, PlainImage, true, args, transport, log),
-        (As::Raw | As::RawAll, _) => receive(&mut updater, slot, Ciphertext, true, args, transport, log),
+        (As::Plain, _) => one_to_one(&mut updater, slot, PlainImage, args, transport, stored, log),
+        (As::Raw | As::RawAll, _) => one_to_one(&mut updater, slot, Ciphertext, args, transport, stored, log),
         (As::Envelope, Some(key)) => {
-            let limit = updater.slot_size(slot).unwrap_or(0);
-            receive(&mut updater, slot, Envelope(key.opener(limit)), false, args, transport, log)
+            connect(transport, log).map_err(|cut| cut.to_string())?;
+            let way = Envelope(key.opener(updater.slot_size(slot).unwrap_or(0)));
+            let update = updater.begin(slot, way, None, Erase::AsWritten).map_err(|e| e.to_string())?;
+            receive(update, args, transport, log, |_, _| Ok(())).map_err(End::text)
         }
         (As::Envelope, None) => Err("no key to open envelopes with".into()),
     }
+}
+
+/// An update that can go on where it was before a reset: a record is kept while it lasts, and forgotten when it is over.
+fn one_to_one<W: Direct>(
+    updater: &mut Updater<AppFlash<'_>>,
+    slot: u8,
+    way: W,
+    args: &Args,
+    transport: &mut Transport,
+    mut stored: Option<Stored>,
+    log: &mut Log,
+) -> Result<(), String> {
+    let result = match resume(updater, slot, way, transport, &stored, log) {
+        Ok(Some(update)) => receive(update, args, transport, log, keep(&mut stored)),
+        Ok(None) => {
+            connect(transport, log).map_err(|cut| cut.to_string())?;
+            forget(updater, &mut stored)?;
+            let size = announced(transport)?;
+            let update = updater.begin(slot, way, size, Erase::AsWritten).map_err(|e| e.to_string())?;
+            receive(update, args, transport, log, keep(&mut stored))
+        }
+        Err(cut) => Err(End::Lost(cut.to_string())),
+    };
+    match result {
+        Ok(()) => forget(updater, &mut stored),
+        Err(End::Lost(text)) => Err(text),
+        Err(End::Refused(text)) => {
+            forget(updater, &mut stored)?;
+            Err(text)
+        }
+    }
+}
+
+/// The update before the reset, if there was one of this file and its bytes are still there.
+fn resume<'u, 'f, W: Direct>(
+    updater: &'u mut Updater<AppFlash<'f>>,
+    slot: u8,
+    way: W,
+    transport: &mut Transport,
+    stored: &Option<Stored>,
+    log: &mut Log,
+) -> Result<Option<Update<'u, AppFlash<'f>, W>>, Cut> {
+    let last = stored.as_ref().and_then(Stored::last).filter(|(progress, _)| progress.slot() == slot);
+    let Some((progress, name)) = last else { return Ok(None) };
+    let from = progress.offset();
+    transport.begin_at(from.into());
+    let reason = match connect(transport, log) {
+        Ok(()) if transport.file_name() != name => "the file is not the one of before the reset".into(),
+        Ok(()) => match updater.resume(&progress, way) {
+            Ok(update) => {
+                log.say(Level::Info, format!("{from} bytes are there from before the reset, going on behind them"));
+                return Ok(Some(update));
+            }
+            Err(error) => error.to_string().trim_end_matches("; begin anew").to_owned(),
+        },
+        Err(cut) if cut.is_passing() => return Err(cut),
+        Err(cut) => cut.to_string(),
+    };
+    log.say(Level::Warning, format!("{reason}; starting anew"));
+    transport.begin_at(0);
+    Ok(None)
+}
+
+/// Stores how far an update got.
+fn keep<'s, 'f, W: Direct>(
+    stored: &'s mut Option<Stored>,
+) -> impl FnMut(&mut Update<'_, AppFlash<'f>, W>, &Transport) -> Result<(), String> + use<'s, 'f, W> {
+    |update, transport| {
+        let Some(stored) = stored else { return Ok(()) };
+        let progress = update.progress();
+        stored.keep(update.medium(), progress, transport.file_name()).map_err(not_stored)
+    }
+}
+
+fn forget(updater: &mut Updater<AppFlash<'_>>, stored: &mut Option<Stored>) -> Result<(), String> {
+    let Some(stored) = stored else { return Ok(()) };
+    stored.forget(updater.medium()).map_err(not_stored)
+}
+
+fn not_stored(error: impl Debug) -> String {
+    format!("partition `progress`: {error:?}")
+}
+
+/// Size in bytes of a file that is the image itself.
+fn announced(transport: &Transport) -> Result<Option<u32>, String> {
+    let too_large = |bytes| format!("{bytes} bytes are announced, more than any flash chip has");
+    transport.announced().map(|bytes| u32::try_from(bytes).map_err(|_| too_large(bytes))).transpose()
 }
 
 fn label(slot: Slot) -> String {
@@ -93,7 +191,7 @@ fn label(slot: Slot) -> String {
 }
 
 /// Connects; one that fails in passing is tried again.
-fn connect(transport: &mut Transport, log: &mut Log) -> Result<(), String> {
+fn connect(transport: &mut Transport, log: &mut Log) -> Result<(), Cut> {
     let mut fruitless = 0;
     loop {
         match transport.connect() {
@@ -102,29 +200,40 @@ fn connect(transport: &mut Transport, log: &mut Log) -> Result<(), String> {
                 fruitless += 1;
                 log.say(Level::Warning, format!("{cut}; trying again"));
             }
-            Err(cut) => return Err(cut.to_string()),
+            Err(cut) => return Err(cut),
         }
     }
 }
 
-fn receive<W: Way>(
-    updater: &mut Updater<AppFlash<'_>>,
-    slot: u8,
-    way: W,
-    one_to_one: bool,
+/// Why an update ended early.
+enum End {
+    /// No more bytes come for now.
+    Lost(String),
+    /// What came will not do.
+    Refused(String),
+}
+
+impl End {
+    fn text(self) -> String {
+        match self {
+            Self::Lost(text) | Self::Refused(text) => text,
+        }
+    }
+}
+
+/// Takes what comes and installs it; `keep` is called after each write.
+fn receive<'f, W: Way>(
+    mut update: Update<'_, AppFlash<'f>, W>,
     args: &Args,
     transport: &mut Transport,
     log: &mut Log,
-) -> Result<(), String>
+    mut keep: impl FnMut(&mut Update<'_, AppFlash<'f>, W>, &Transport) -> Result<(), String>,
+) -> Result<(), End>
 where
     W::Error: Debug + MaybeReason,
 {
-    let announced = transport.announced().filter(|_| one_to_one);
-    let too_large = |bytes| format!("{bytes} bytes are announced, more than any flash chip has");
-    let size = announced.map(|bytes| u32::try_from(bytes).map_err(|_| too_large(bytes))).transpose()?;
-    let mut update = updater.begin(slot, way, size, Erase::AsWritten).map_err(|e| e.to_string())?;
     let mut buf = vec![0; args.chunk()];
-    let mut total = 0_u64;
+    let mut total = u64::from(update.written());
     let mut fruitless = 0;
     loop {
         let cut = match transport.fill(&mut buf) {
@@ -133,21 +242,22 @@ where
             Ok(n) => {
                 fruitless = 0;
                 total = total.saturating_add(n as u64);
-                update.write(buf.get(..n).unwrap_or(&[])).map_err(why_not_written)?;
+                update.write(buf.get(..n).unwrap_or(&[])).map_err(|e| End::Refused(why_not_written(e)))?;
+                keep(&mut update, transport).map_err(End::Refused)?;
                 continue;
             }
             Err(cut) => cut,
         };
         if !cut.is_passing() || fruitless >= MOST_FRUITLESS {
-            return Err(format!("{cut}; given up, otadata is as it was"));
+            return Err(End::Lost(format!("{cut}; given up, otadata is as it was")));
         }
         fruitless += 1;
         log.say(Level::Warning, format!("{cut}; going on at byte {total}"));
-        connect(transport, log)?;
+        connect(transport, log).map_err(|cut| End::Lost(cut.to_string()))?;
     }
-    let ready = update.finish(&mut |_| {}).map_err(why_not_finished)?;
-    let length = ready.image().length;
-    ready.set_boot().map_err(|e| e.to_string())?;
+    let ready = update.finish(&mut |_| {}).map_err(|e| End::Refused(why_not_finished(e)))?;
+    let (length, slot) = (ready.image().length, ready.slot());
+    ready.set_boot().map_err(|e| End::Refused(e.to_string()))?;
     log.say(Level::Info, format!("{length} bytes verified, ota_{slot} starts next"));
     Ok(())
 }

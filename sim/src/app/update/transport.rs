@@ -7,6 +7,10 @@ use crate::{
     http::{Client, HttpError, Part, Ports, Reply, Settings, check_url},
     tools::{Failure, Workbench},
 };
+use sha2::{Digest, Sha256};
+
+/// What tells a file from another, as far as is known.
+pub(super) type FileName = [u8; 16];
 
 /// What `device ota` was told to fetch.
 pub(super) enum Origin {
@@ -94,6 +98,7 @@ pub(super) enum Transport {
 
 /// A file that someone sends.
 pub(super) struct Sent {
+    name: String,
     bytes: Vec<u8>,
     at: usize,
     drops: Vec<u64>,
@@ -107,6 +112,8 @@ pub(super) struct Fetched {
     pub url: String,
     reply: Option<Reply>,
     at: u64,
+    /// The first reply was there: what follows is known.
+    met: bool,
     total: Option<u64>,
     etag: Option<String>,
 }
@@ -117,14 +124,16 @@ impl Transport {
             Origin::Sent => {
                 let mut drops = args.drop_at.clone();
                 drops.reverse();
-                Ok(Self::Sent(Sent { bytes: bench.read(&args.source)?, at: 0, drops }))
+                let (name, bytes) = (args.source.clone(), bench.read(&args.source)?);
+                Ok(Self::Sent(Sent { name, bytes, at: 0, drops }))
             }
             Origin::Server { url } => {
                 let settings =
                     Settings { stall_millis: args.timeout, total_millis: args.deadline, ports, ..Settings::default() };
                 let ca = args.cert.as_ref().map(|file| Ok::<_, Failure>((file, bench.read(file)?))).transpose()?;
                 let client = Client::new(settings, ca.as_ref().map(|(file, pem)| (file.as_str(), pem.as_slice())))?;
-                Ok(Self::Server(Box::new(Fetched { client, url, reply: None, at: 0, total: None, etag: None })))
+                let fetched = Fetched { client, url, reply: None, at: 0, met: false, total: None, etag: None };
+                Ok(Self::Server(Box::new(fetched)))
             }
         }
     }
@@ -135,6 +144,26 @@ impl Transport {
             Self::Sent(_) => Ok(()),
             Self::Server(fetched) => fetched.connect(),
         }
+    }
+
+    /// Lets the next connection begin at byte `at`, as if nothing were known of the file.
+    pub fn begin_at(&mut self, at: u64) {
+        match self {
+            Self::Sent(sent) => sent.at = sent.bytes.len().min(usize::try_from(at).unwrap_or(usize::MAX)),
+            Self::Server(fetched) => (fetched.at, fetched.met, fetched.reply) = (at, false, None),
+        }
+    }
+
+    /// What the connection tells of the file: its name, its size, and the server's ETag.
+    pub fn file_name(&self) -> FileName {
+        let (name, etag) = match self {
+            Self::Sent(sent) => (&sent.name, None),
+            Self::Server(fetched) => (&fetched.url, fetched.etag.as_deref()),
+        };
+        let text = format!("{name}\n{:?}\n{etag:?}", self.announced());
+        let mut names = FileName::default();
+        names.iter_mut().zip(Sha256::digest(text)).for_each(|(to, from)| *to = from);
+        names
     }
 
     /// Bytes of the whole file, where that is told.
@@ -188,34 +217,43 @@ impl Fetched {
     fn connect(&mut self) -> Result<(), Cut> {
         let part = if self.at == 0 { Part::Whole } else { Part::From(self.at) };
         let mut reply = self.client.get(&self.url, part).map_err(Cut::Http)?;
-        let wrong = |reason: String| Cut::WrongRest { url: self.url.clone(), reason };
+        let url = self.url.clone();
+        let wrong = |reason: String| Cut::WrongRest { url: url.clone(), reason };
+        let met = self.met && self.at > 0;
         match (reply.status(), self.at) {
-            (200, 0) => {
-                self.total = reply.length();
-                self.etag = reply.etag().map(str::to_owned);
-            }
+            (200, 0) => self.total = reply.length(),
             (206, at) if at > 0 => {
                 let range =
                     reply.content_range().ok_or_else(|| wrong("the reply does not say which range it holds".into()))?;
                 if range.first != at {
                     return Err(wrong(format!("byte {at} was asked for, the reply begins at byte {}", range.first)));
                 }
-                if let (Some(before), Some(now)) = (self.total, range.total)
-                    && before != now
-                {
-                    return Err(wrong(format!("the file had {before} bytes before, {now} now")));
+                match (self.total, range.total) {
+                    (Some(before), Some(now)) if met && before != now => {
+                        return Err(wrong(format!("the file had {before} bytes before, {now} now")));
+                    }
+                    (_, total) if !met => self.total = total,
+                    _ => {}
                 }
             }
             // the server knows no ranges: what is there already is read once more and thrown away
-            (200, at) => skip(&mut reply, at)?,
+            (200, at) => {
+                if !met {
+                    self.total = reply.length();
+                }
+                skip(&mut reply, at)?;
+            }
             (status, at) => {
                 let expected = if at == 0 { 200 } else { 206 };
                 return Err(Cut::Status { url: self.url.clone(), status, expected });
             }
         }
-        if self.etag.is_some() && reply.etag() != self.etag.as_deref() {
+        if !met {
+            self.etag = reply.etag().map(str::to_owned);
+        } else if self.etag.is_some() && reply.etag() != self.etag.as_deref() {
             return Err(wrong("the file was exchanged (another ETag)".into()));
         }
+        self.met = true;
         self.reply = Some(reply);
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! `dryburn envelope damage`: what can happen to an `esp_encrypted_img` envelope on its way.
+//! `dryburn envelope damage`: what can happen to an envelope on its way.
 
 use crate::tools::{Failure, Workbench, number};
 use clap::ValueEnum;
-use dryburn::envelope::{HEADER_SIZE, Header, MAGIC};
+use dryburn::envelope::{HEADER_SIZE, Header, MAGIC, cbc};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -29,10 +29,12 @@ enum What {
     Size,
     /// GCM tag
     Tag,
-    /// Zeros at the end of the header
+    /// Zeros of the header
     Zeros,
     /// One bit in the middle of the ciphertext
     Body,
+    /// One bit of the last byte
+    End,
     /// Cut the file to this many bytes
     Truncate,
     /// This many bytes more, 0xFF
@@ -45,9 +47,14 @@ const MOST: u64 = 1024 * 1024;
 pub(super) fn run(bench: &Workbench, args: &Args) -> Result<String, Failure> {
     let mut bytes = bench.read(&args.file)?;
     let found = bytes.len();
-    if Header::at(&bytes).is_none_or(|header| header.magic() != MAGIC) {
-        return Err(Failure::new(format!("{}: {found} bytes that do not begin like esp_encrypted_img", args.file)));
+    let is_img = Header::at(&bytes).is_some_and(|header| header.magic() == MAGIC);
+    if !is_img && cbc::Header::at(&bytes).is_none_or(|header| header.magic() != cbc::MAGIC) {
+        let text = format!("{}: {found} bytes that do not begin like esp_encrypted_img or AES-CBC", args.file);
+        return Err(Failure::new(text));
     }
+    let of_img = |offset| if is_img { Ok(Some(offset)) } else { Err(Failure::new("an AES-CBC envelope has none")) };
+    let of_both = |img, cbc| Some(if is_img { img } else { cbc });
+    let header = if is_img { HEADER_SIZE } else { cbc::HEADER_SIZE };
     let value = |most: u64| match args.value {
         Some(value) if (1..=most).contains(&value) => Ok(value as usize),
         Some(value) => Err(Failure::new(format!("{value} does not fit: 1 to {most} bytes"))),
@@ -55,13 +62,14 @@ pub(super) fn run(bench: &Workbench, args: &Args) -> Result<String, Failure> {
     };
     let flipped = match args.what {
         What::Magic => Some(0),
-        What::Key => Some(20),
-        What::Salt => Some(68),
-        What::Iv => Some(388),
-        What::Size => Some(404),
-        What::Tag => Some(408),
-        What::Zeros => Some(424),
-        What::Body => Some(HEADER_SIZE + found.saturating_sub(HEADER_SIZE) / 2),
+        What::Key => of_img(20)?,
+        What::Salt => of_img(68)?,
+        What::Iv => of_both(388, 16),
+        What::Size => of_both(404, 4),
+        What::Tag => of_img(408)?,
+        What::Zeros => of_both(424, 8),
+        What::Body => Some(header + found.saturating_sub(header) / 2),
+        What::End => found.checked_sub(1),
         What::Truncate => {
             bytes.truncate(value(found as u64 - 1)?);
             None
