@@ -266,14 +266,14 @@ fn an_opener_is_asked_until_it_has_taken_and_given_all() {
         let mut way = Envelope(Slow::default());
         let mut out = Vec::new();
         for input in (0..20).collect::<Vec<u8>>().chunks(chunk) {
-            way.feed::<Infallible>(input, |plain| {
+            way.feed::<Infallible>(out.len() as u32, input, |plain| {
                 out.extend_from_slice(plain);
                 Ok(())
             })
             .unwrap();
         }
         // what the last bytes are due comes with the next ones
-        way.feed::<Infallible>(&[], |plain| {
+        way.feed::<Infallible>(out.len() as u32, &[], |plain| {
             out.extend_from_slice(plain);
             Ok(())
         })
@@ -300,7 +300,7 @@ impl Opener for Sated {
 fn an_opener_that_wants_no_more_is_left_alone() {
     let mut way = Envelope(Sated);
     let mut out = Vec::new();
-    let fed = way.feed::<Infallible>(&[1, 2, 3], |plain| {
+    let fed = way.feed::<Infallible>(0, &[1, 2, 3], |plain| {
         out.extend_from_slice(plain);
         Ok(())
     });
