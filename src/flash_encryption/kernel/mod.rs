@@ -2,6 +2,7 @@
 //!
 //! | file | |
 //! |---|---|
+//! | `block` | the shuffles and words of a block |
 //! | `tables` | what an ESP32 key is turned into once |
 //! | `esp32`, `xts` | the two algorithms, written for vectors of any width; the ideas are explained there |
 //! | `zmm`, `xmm` | the instructions for 512-bit and 128-bit vectors |
@@ -11,6 +12,8 @@
 //! of functions whose instructions were looked for first. Lengths and addresses are cut to whole groups here; what
 //! sticks out goes to narrower vectors, and at last to the row or unit functions.
 
+#[cfg(target_arch = "x86_64")]
+mod block;
 #[cfg(target_arch = "x86_64")]
 mod esp32;
 #[cfg(target_arch = "x86_64")]

@@ -1,10 +1,10 @@
 //! 128-bit vectors: AES-NI with AVX. One AES block per instruction.
 
 use super::{
+    block::{REVERSE, ROT_SUB_WORD, SUB_WORD, i32_at, i64_at},
     esp32::{esp32_kernel, rounds, unrolled},
     tables::{Block, Record, Rows, Tables},
-    x86::{REVERSE, ROT_SUB_WORD, SUB_WORD, XtsKeys, i32_at, i64_at},
-    xts::xts_kernel,
+    xts::{XtsKeys, xts_kernel},
 };
 use core::arch::x86_64::*;
 

@@ -6,6 +6,18 @@
 //!
 //! The byte reversal of the whole unit is a byte reversal of each block and the other order of the tweaks.
 
+use super::tables::Block;
+
+/// An XTS key for the kernels: round keys in the order of use.
+pub struct XtsKeys<const KEYS: usize> {
+    /// Of the data, forwards.
+    pub encrypt: [Block; KEYS],
+    /// Of the data, backwards.
+    pub decrypt: [Block; KEYS],
+    /// Of the tweak.
+    pub tweak: [Block; KEYS],
+}
+
 macro_rules! xts_kernel {
     ($features:literal) => {
         /// Encrypts groups. `address` is that of the first group, a multiple of 128.
