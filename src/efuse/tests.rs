@@ -183,5 +183,9 @@ fn purposes_have_the_vendors_numbers() {
     assert_eq!(KeyPurpose::Reserved.value_on(Chip::Esp32h2), Some(2));
     assert_eq!(KeyPurpose::Reserved.value_on(Chip::Esp32c61), None);
     assert_eq!(KeyPurpose::all(Chip::Esp32).count(), 0);
+    let values = |chip| KeyPurpose::all(chip).filter_map(|purpose| purpose.value_on(chip)).collect::<Vec<u8>>();
+    assert_eq!(values(Chip::Esp32c3), [0, 1, 4, 5, 6, 7, 8, 9, 10, 11]);
+    assert_eq!(values(Chip::Esp32s3), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    assert_eq!(values(Chip::Esp32c61), [0, 1, 4, 9, 10, 11]);
     assert!(KeyPurpose::HmacUp.is_secret() && !KeyPurpose::SecureBootDigest2.is_secret());
 }

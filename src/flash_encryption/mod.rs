@@ -260,3 +260,6 @@ fn for_each_unit<const SIZE: usize>(mut address: u32, data: &mut [u8], mut work:
         rest = tail;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,4 +128,7 @@ fn short_slices_are_told_apart_from_endless_tables() {
     let endless = Entry::new("x", PartitionType::DATA, Subtype(0x40), 0, 1).to_bytes().repeat(200);
     assert_eq!(verify(&endless, FLASH), Err(TableError::NoEnd));
     assert_eq!(entries(&endless).count(), MAX_RECORDS);
+    // an application goes on to the end of the sector: 128 records
+    let error = ApplicationTableError::NoMd5 { index: 128, found: None };
+    assert_eq!(verify_as_application(&endless), Err(error));
 }
