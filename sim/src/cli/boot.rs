@@ -8,7 +8,10 @@ use crate::{
     tools::{Failure, Workbench, number},
     uart,
 };
-use dryburn::{Chip, IdfVersion, Revision, efuse::security};
+use dryburn::{
+    Chip, IdfVersion, Revision,
+    efuse::{KeyPurpose, security},
+};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
 /// How the board is given, and what is wanted of it.
@@ -92,7 +95,14 @@ pub fn run(bench: &Workbench, args: &Args) -> Result<Report, Failure> {
         let report = json(args.chip, &cycle, &before.changed_sectors(&device.flash))?;
         return Ok(Report { text: format!("{report:#}\n"), remark: None, runs_an_app });
     }
-    let (text, remark) = uart::render_cycle(&cycle, rom);
+    let (text, mut remark) = uart::render_cycle(&cycle, rom);
+    if let (false, Some(name)) = (runs_an_app, hollow_key(&device.efuses)) {
+        let hint = format!(
+            "{name} is read-protected and holds zeros here: dumps and --virt files cannot hold such a key; leave the protection out \
+             (--no-protect-key, --no-read-protect) to boot with it"
+        );
+        remark = Some(remark.map_or_else(|| hint.clone(), |remark| format!("{remark}\n--- dryburn: {hint}")));
+    }
     Ok(Report { text, remark, runs_an_app })
 }
 
@@ -128,6 +138,30 @@ fn efuses(bench: &Workbench, file: &str, chip: Chip) -> Result<Efuses, Failure> 
         return Err(Failure::new(format!("{file}: the file is empty; leave --efuses out to boot with virgin eFuses")));
     }
     Efuses::parse(&bytes, Some(chip)).map_err(|e| Failure::new(format!("{file}: {e}")))
+}
+
+/// A key that this chip uses and that nobody may read, where the file has zeros for it.
+fn hollow_key(efuses: &Efuses) -> Option<String> {
+    let encrypts = security::crypt_count(efuses).enabled();
+    let xts = [KeyPurpose::XtsAes128Key, KeyPurpose::XtsAes256Key1, KeyPurpose::XtsAes256Key2];
+    let used: Vec<(String, usize)> = match efuses.chip() {
+        Chip::Esp32 => [("BLOCK1", 1, encrypts), ("BLOCK2", 2, security::secure_boot_v1_enabled(efuses))]
+            .into_iter()
+            .filter(|(.., used)| *used)
+            .map(|(name, number, _)| (name.to_owned(), number))
+            .collect(),
+        _ if !encrypts => Vec::new(),
+        chip @ Chip::Esp32c2 => vec![("BLOCK_KEY0".to_owned(), security::key_block_number(chip, 0))],
+        chip => xts
+            .into_iter()
+            .filter_map(|purpose| security::key_block_with(efuses, purpose))
+            .map(|n| (format!("BLOCK_KEY{n}"), security::key_block_number(chip, n)))
+            .collect(),
+    };
+    let hollow = |name: &str, number| {
+        security::read_protected(efuses, name) && efuses.raw_block(number).iter().all(|byte| *byte == 0)
+    };
+    used.into_iter().find(|(name, number)| hollow(name, *number)).map(|(name, _)| name)
 }
 
 /// Looks before anything is written whether `file` can be, so that a boot does not leave one of two files behind.

@@ -96,11 +96,14 @@ fn record(
     command: impl FnOnce(&mut crate::tools::Workbench) -> Result<Output, Failure>,
 ) -> Result<Prepared, Failure> {
     let mut device = desk.bench.device.clone().ok_or_else(no_board)?;
-    let flash = device.flash.clone();
+    let (flash, efuses) = (device.flash.clone(), device.efuses.clone());
     device.flash.note_changes();
     let mut bench = desk.bench.with_board(device);
     let output = command(&mut bench)?;
     let mut after = bench.device.take().ok_or_else(no_board)?;
+    if after.efuses != efuses {
+        return Err(Failure::new("power-cut: this burns eFuses as well, and only its writes to flash could be cut"));
+    }
     let changes = after.flash.take_changes();
     Ok(Prepared::Recorded { action: Recorded::new(&flash, changes, flashes), output })
 }

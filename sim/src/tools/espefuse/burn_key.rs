@@ -6,12 +6,12 @@ use super::{
     format::hidden,
     key_digest,
     key_job::{self, Job},
-    purpose::{self, Purpose},
+    purpose,
     session::{Force, Session},
 };
 use dryburn::{
     Chip,
-    efuse::{Block, Field, blocks, read, security::key_blocks},
+    efuse::{Block, blocks, read, security::key_blocks},
 };
 
 /// The protections that the options ask for.
@@ -285,7 +285,7 @@ fn burn(session: &mut Session, key: Job, protect: &Protect) -> Result<(), Failur
         session.stage(length, &[1], force)?;
     }
     if let Some((number, purpose)) = key.purpose {
-        set_purpose(session, number, purpose, force)?;
+        purpose::set(session, number, purpose, force)?;
     }
     if protect.read && key.read_protect {
         session.say("        Disabling read to key block...");
@@ -297,50 +297,6 @@ fn burn(session: &mut Session, key: Job, protect: &Protect) -> Result<(), Failur
         && let Some(bit) = field.write_disable
     {
         session.say("        Disabling write to key block...");
-        session.protect("WR_DIS", bit)?;
-    }
-    Ok(())
-}
-
-fn set_purpose(session: &mut Session, number: u8, purpose: Purpose, force: Force) -> Result<(), Failure> {
-    let chip = session.e.chip();
-    let name = format!("KEY_PURPOSE_{number}");
-    let Some(field) = session.field(&name) else { return Ok(()) };
-    let old = dryburn::efuse::security::key_purpose(&*session.e, number).unwrap_or(0);
-    let Purpose { name: new, value, .. } = purpose;
-    if old == value {
-        session.say(&format!("        '{name}' is already '{new}'."));
-    } else {
-        if session.write_protected(field) {
-            return Err(Failure::new(format!(
-                "It is not possible to change '{name}' to '{new}' because write protection bit is set."
-            )));
-        }
-        let shown = purpose::name_of(chip, old);
-        session.say(&format!("        '{name}': '{shown}' -> '{new}'."));
-        purpose::check_block_5(chip, &name, value)?;
-        let high: Option<&Field> = session.field(&format!("{name}_H"));
-        if field.len < 8 && value >> field.len != 0 && high.is_none() {
-            let (len, last) = (field.len, (1_u32 << field.len) - 1);
-            return Err(Failure::new(format!(
-                "{value} is too large an unsigned integer for a bitstring of length {len}. The allowed range is [0, {last}]."
-            )));
-        }
-        session.stage(field, &[value], force)?;
-        if let Some(high) = high {
-            session.stage(high, &[value >> 4], force)?;
-        }
-    }
-    if new == "ECDSA_KEY"
-        && let Some(hardware) = session.field("ECDSA_FORCE_USE_HARDWARE_K")
-    {
-        session.say("        ECDSA_FORCE_USE_HARDWARE_K: 0 -> 1");
-        session.stage(hardware, &[1], force)?;
-    }
-    if !session.write_protected(field)
-        && let Some(bit) = field.write_disable
-    {
-        session.say(&format!("        Disabling write to '{name}'..."));
         session.protect("WR_DIS", bit)?;
     }
     Ok(())

@@ -1,7 +1,13 @@
 //! Key purposes as burn-key and burn-efuse take them: those of the chip, and the values that some chips leave to the user.
 
-use super::Failure;
-use dryburn::{Chip, efuse::KeyPurpose};
+use super::{
+    Failure,
+    session::{Force, Session},
+};
+use dryburn::{
+    Chip,
+    efuse::{Field, KeyPurpose, security},
+};
 
 /// One purpose under the name that was given.
 #[derive(Clone, PartialEq, Eq)]
@@ -94,4 +100,49 @@ pub(super) fn names(chip: Chip) -> Vec<String> {
         all.extend(["CUSTOM_MAX".into(), "CUSTOM_DIGEST_MAX".into()]);
     }
     all
+}
+
+/// Stages the purpose of a key block, and what a purpose brings along.
+pub(super) fn set(session: &mut Session, number: u8, purpose: Purpose, force: Force) -> Result<(), Failure> {
+    let chip = session.e.chip();
+    let name = format!("KEY_PURPOSE_{number}");
+    let Some(field) = session.field(&name) else { return Ok(()) };
+    let old = security::key_purpose(&*session.e, number).unwrap_or(0);
+    let Purpose { name: new, value, .. } = purpose;
+    if old == value {
+        session.say(&format!("        '{name}' is already '{new}'."));
+    } else {
+        if session.write_protected(field) {
+            return Err(Failure::new(format!(
+                "It is not possible to change '{name}' to '{new}' because write protection bit is set."
+            )));
+        }
+        let shown = name_of(chip, old);
+        session.say(&format!("        '{name}': '{shown}' -> '{new}'."));
+        check_block_5(chip, &name, value)?;
+        let high: Option<&Field> = session.field(&format!("{name}_H"));
+        if field.len < 8 && value >> field.len != 0 && high.is_none() {
+            let (len, last) = (field.len, (1_u32 << field.len) - 1);
+            return Err(Failure::new(format!(
+                "{value} is too large an unsigned integer for a bitstring of length {len}. The allowed range is [0, {last}]."
+            )));
+        }
+        session.stage(field, &[value], force)?;
+        if let Some(high) = high {
+            session.stage(high, &[value >> 4], force)?;
+        }
+    }
+    if new == "ECDSA_KEY"
+        && let Some(hardware) = session.field("ECDSA_FORCE_USE_HARDWARE_K")
+    {
+        session.say("        ECDSA_FORCE_USE_HARDWARE_K: 0 -> 1");
+        session.stage(hardware, &[1], force)?;
+    }
+    if !session.write_protected(field)
+        && let Some(bit) = field.write_disable
+    {
+        session.say(&format!("        Disabling write to '{name}'..."));
+        session.protect("WR_DIS", bit)?;
+    }
+    Ok(())
 }
