@@ -23,7 +23,7 @@ const FEATURES: [&str; 7] = ["aes", "avx", "avx512f", "avx512bw", "avx512vbmi", 
 
 /// Measures and reports.
 pub fn run(args: &Args) -> Result<String, Failure> {
-    let figures = measure(Duration::from_secs(args.seconds));
+    let figures = measure(Duration::from_secs(args.seconds), Path::fastest());
     if args.json {
         let json = serde_json::to_string_pretty(&figures).map_err(|e| Failure::new(e.to_string()))?;
         return Ok(json + "\n");
