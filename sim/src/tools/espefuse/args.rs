@@ -203,6 +203,9 @@ pub(super) fn check_row(chip: Chip, commands: &[Command]) -> Result<(), Failure>
         if name == "set-flash-voltage" && !matches!(chip, Chip::Esp32 | Chip::Esp32s2 | Chip::Esp32s3) {
             return Err(Failure::new(format!("No such command '{name}' for {chip}.")));
         }
+        if name == "set-flash-voltage" && chip != Chip::Esp32 && command.flag(TOKEN) {
+            return Err(Failure::new(format!("No such option '{TOKEN}'.")));
+        }
         let open_before = commands.iter().take(i).any(|c| c.is_open_ended(chip));
         if command.is_open_ended(chip) && command.options_first && (!last || (name == "summary" && open_before)) {
             return Err(Failure::new(format!(

@@ -427,3 +427,15 @@ fn a_block_with_errors_is_burned_again() {
     assert!(!text.contains("re-burn") && text.contains("BURN BLOCK4  - OK"), "{text}");
     assert!(ok(&mut bench, "espefuse check-error").contains("No errors detected."));
 }
+
+/// Of set-flash-voltage only the ESP32's takes it (comparison with the tool, seed 2000014 of the S3).
+#[test]
+fn the_token_of_a_voltage_is_shown_on_the_esp32_only() {
+    let (_dir, mut bench) = desk();
+    let line = |chip: &str| format!("espefuse --chip {chip} --virt set-flash-voltage OFF --show-token");
+    assert!(ok(&mut bench, &line("esp32")).contains("EFSW:"));
+    for chip in ["esp32s2", "esp32s3"] {
+        assert_eq!(exec(&mut bench, &line(chip)).status, 2, "{chip}");
+        ok(&mut bench, &format!("espefuse --chip {chip} --virt set-flash-voltage OFF"));
+    }
+}
