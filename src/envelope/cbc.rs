@@ -18,7 +18,10 @@
 //!
 //! Whoever takes the key out of one device can read, and seal, the updates of all. New products take `esp_encrypted_img`.
 
-use super::{Authentic, ContentKey, EnvelopeError, MIN_OUTPUT, Pushed, Unverified};
+use super::{
+    Authentic, ContentKey, EnvelopeError, Pushed,
+    stream::{self, Stream},
+};
 use crate::{
     bytes,
     image::{Event, Kind, Purpose, Refusal, Region, Rules, SignaturePolicy, Target, V2Policy, Verified, verify},
@@ -85,14 +88,7 @@ impl<'a> Header<'a> {
 pub struct Opener {
     key: ContentKey,
     limit: u32,
-    state: State,
-}
-
-#[allow(clippy::large_enum_variant, reason = "there is no allocator to box with")]
-enum State {
-    Header { raw: [u8; HEADER_SIZE], filled: usize },
-    Body(Body),
-    Refused(EnvelopeError),
+    stream: Stream<HEADER_SIZE, Body>,
 }
 
 struct Body {
@@ -108,15 +104,12 @@ struct Body {
 impl Opener {
     /// An opener with the shared key, for a plaintext of at most `limit` bytes: the size of the slot.
     pub fn new(key: ContentKey, limit: u32) -> Self {
-        Self { key, limit, state: State::Header { raw: [0; HEADER_SIZE], filled: 0 } }
+        Self { key, limit, stream: Stream::new() }
     }
 
     /// Size of the plaintext in bytes as the header states it, once that is complete. Nothing proves it.
     pub fn size(&self) -> Option<u32> {
-        match &self.state {
-            State::Body(body) => Some(body.size),
-            _ => None,
-        }
+        self.stream.body().map(|body| body.size)
     }
 
     /// Takes the next bytes of the envelope, as many as `output` has room for the plaintext of.
@@ -124,45 +117,8 @@ impl Opener {
     /// # Errors
     /// As [`super::Opener::push`].
     pub fn push<'o>(&mut self, input: &[u8], output: &'o mut [u8]) -> Result<Pushed<'o>, EnvelopeError> {
-        if output.len() < MIN_OUTPUT {
-            return Err(EnvelopeError::OutputTooSmall { found: output.len() });
-        }
-        match self.advance(input, output) {
-            Ok((consumed, made)) => {
-                let plaintext = Unverified(output.get(..made).unwrap_or(&[]));
-                Ok(Pushed { consumed, plaintext })
-            }
-            Err(error) => {
-                self.state = State::Refused(error);
-                Err(error)
-            }
-        }
-    }
-
-    fn advance(&mut self, input: &[u8], output: &mut [u8]) -> Result<(usize, usize), EnvelopeError> {
-        let mut consumed = 0_usize;
-        if let State::Header { raw, filled } = &mut self.state {
-            let room = HEADER_SIZE.saturating_sub(*filled);
-            consumed = room.min(input.len());
-            raw.iter_mut().skip(*filled).zip(input).for_each(|(to, from)| *to = *from);
-            *filled = filled.saturating_add(consumed);
-            if *filled < HEADER_SIZE {
-                return Ok((consumed, 0));
-            }
-            let (size, iv) = Header(raw).parse(self.limit)?;
-            let cipher = cbc::Decryptor::new(self.key.expose().into(), &iv.into());
-            let ciphertext_left = u64::from(size).next_multiple_of(BLOCK as u64);
-            self.state =
-                State::Body(Body { cipher, size, left: size, ciphertext_left, pending: [0; BLOCK], filled: 0 });
-        }
-        match &mut self.state {
-            State::Body(body) => {
-                let (used, made) = body.push(input.get(consumed..).unwrap_or(&[]), output)?;
-                Ok((consumed.saturating_add(used), made))
-            }
-            State::Refused(error) => Err(*error),
-            State::Header { .. } => Ok((consumed, 0)),
-        }
+        let (key, limit) = (&self.key, self.limit);
+        self.stream.push(input, output, |raw| body(key, raw, limit))
     }
 
     /// The end of the envelope: whether it was complete. There is no tag, so the image's signature is still to be checked.
@@ -170,31 +126,29 @@ impl Opener {
     /// # Errors
     /// [`EnvelopeError::Truncated`], or what refused the envelope before.
     pub fn finish(self) -> Result<NeedsSignature, EnvelopeError> {
-        match self.state {
-            State::Header { filled, .. } => {
-                Err(EnvelopeError::Truncated { found: filled as u64, expected: HEADER_SIZE as u64 })
-            }
-            State::Refused(error) => Err(error),
-            State::Body(body) if body.ciphertext_left > 0 => {
-                let expected = body.total();
-                Err(EnvelopeError::Truncated { found: expected.saturating_sub(body.ciphertext_left), expected })
-            }
-            State::Body(body) => Ok(NeedsSignature { size: body.size }),
-        }
+        let Body { size, .. } = self.stream.finish()?;
+        Ok(NeedsSignature { size })
     }
 }
 
-impl Body {
-    /// Length in bytes of the envelope.
+fn body(key: &ContentKey, raw: &[u8; HEADER_SIZE], limit: u32) -> Result<Body, EnvelopeError> {
+    let (size, iv) = Header(raw).parse(limit)?;
+    let cipher = cbc::Decryptor::new(key.expose().into(), &iv.into());
+    let ciphertext_left = u64::from(size).next_multiple_of(BLOCK as u64);
+    Ok(Body { cipher, size, left: size, ciphertext_left, pending: [0; BLOCK], filled: 0 })
+}
+
+impl stream::Body for Body {
     fn total(&self) -> u64 {
         u64::from(self.size).next_multiple_of(BLOCK as u64).saturating_add(HEADER_SIZE as u64)
     }
 
-    /// Decrypts whole blocks while there is room for them; gives the bytes used and the bytes made.
-    fn push(&mut self, input: &[u8], output: &mut [u8]) -> Result<(usize, usize), EnvelopeError> {
-        if input.len() as u64 > self.ciphertext_left {
-            return Err(EnvelopeError::Trailing { expected: self.total() });
-        }
+    fn left(&self) -> u64 {
+        self.ciphertext_left
+    }
+
+    /// Decrypts whole blocks while there is room for them.
+    fn decrypt(&mut self, input: &[u8], output: &mut [u8]) -> Result<(usize, usize), EnvelopeError> {
         // a block is completed only where its plaintext has room
         let room = output.len() / BLOCK;
         let whole = (self.filled.saturating_add(input.len()) / BLOCK).min(room);

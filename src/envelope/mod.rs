@@ -41,6 +41,7 @@ mod open;
 mod rsa;
 #[cfg(feature = "seal")]
 mod seal;
+mod stream;
 mod unwrap;
 #[cfg(feature = "alloc")]
 mod whole;
@@ -50,11 +51,12 @@ pub use error::EnvelopeError;
 pub use header::{Contents, HEADER_SIZE, Header, MAGIC};
 #[cfg(feature = "seal")]
 pub use keys::{OpeningKey, Recipient};
-pub use open::{Authentic, MIN_OUTPUT, Opener, Pushed, Unverified};
+pub use open::{Authentic, Opener};
 #[cfg(feature = "unwrap-rsa")]
 pub use rsa::RsaKey;
 #[cfg(feature = "seal")]
 pub use seal::{SealError, seal};
+pub use stream::{MIN_OUTPUT, Pushed, Unverified};
 pub use unwrap::{ContentKey, Unwrap, UnwrapError, WRAPPED_SIZE};
 
 #[cfg(feature = "alloc")]
