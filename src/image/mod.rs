@@ -14,6 +14,8 @@
 #[cfg(feature = "alloc")]
 mod build;
 mod event;
+#[cfg(test)]
+mod flash_of_bytes;
 mod header;
 mod signature;
 mod verify;

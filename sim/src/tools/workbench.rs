@@ -182,3 +182,19 @@ fn reason(e: &io::Error) -> String {
         _ => e.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_scenario_writes_changes_no_file_that_others_share() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (mine, others) = (first.path().join("a.bin"), second.path().join("a.bin"));
+        fs::write(&others, "of the set-up").unwrap();
+        fs::hard_link(&others, &mine).unwrap();
+        Workbench::confined(first.path(), 0).write("a.bin", b"of a case").unwrap();
+        assert_eq!(fs::read(mine).unwrap(), b"of a case");
+        assert_eq!(fs::read(others).unwrap(), b"of the set-up");
+    }
+}

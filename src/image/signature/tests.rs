@@ -4,31 +4,12 @@
 use super::*;
 use crate::{
     IdfVersion, Revision,
-    image::{Builder, Kind, Purpose, Region, Rules, verify},
+    image::{Builder, Kind, Purpose, Region, Rules, flash_of_bytes::Bytes, verify},
     secure_boot::sign::SigningKey,
 };
-use embedded_storage::nor_flash::{ErrorType, NorFlashErrorKind};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use sha2::{Digest, Sha256};
 use std::vec::Vec;
-
-struct Bytes(Vec<u8>);
-
-impl ErrorType for Bytes {
-    type Error = NorFlashErrorKind;
-}
-
-impl ReadNorFlash for Bytes {
-    const READ_SIZE: usize = 1;
-    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
-        let from = self.0.get(offset as usize..).and_then(|from| from.get(..bytes.len()));
-        bytes.copy_from_slice(from.ok_or(NorFlashErrorKind::OutOfBounds)?);
-        Ok(())
-    }
-    fn capacity(&self) -> usize {
-        self.0.len()
-    }
-}
 
 fn key() -> SigningKey {
     SigningKey::from_pem(include_str!("../../../tests/vectors/keys/p256.pem")).unwrap()

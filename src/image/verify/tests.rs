@@ -1,27 +1,8 @@
 //! The edges of each check, each from both sides.
 
 use super::*;
-use crate::image::{Builder, SegmentData};
-use embedded_storage::nor_flash::{ErrorType, NorFlashErrorKind};
+use crate::image::{Builder, SegmentData, flash_of_bytes::Bytes};
 use std::{vec, vec::Vec};
-
-struct Bytes(Vec<u8>);
-
-impl ErrorType for Bytes {
-    type Error = NorFlashErrorKind;
-}
-
-impl ReadNorFlash for Bytes {
-    const READ_SIZE: usize = 1;
-    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
-        let from = self.0.get(offset as usize..).and_then(|from| from.get(..bytes.len()));
-        bytes.copy_from_slice(from.ok_or(NorFlashErrorKind::OutOfBounds)?);
-        Ok(())
-    }
-    fn capacity(&self) -> usize {
-        self.0.len()
-    }
-}
 
 fn target(chip: Chip, idf: (u8, u8)) -> Target {
     Target {
